@@ -1,0 +1,319 @@
+"""The one place where objects are made and joined: start, reload, drain, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+
+from bridge import providers
+from bridge.config.schema import Account, Config
+from bridge.dispatch.lane import Lane
+from bridge.errors import ConfigError
+from bridge.intake import Intake
+from bridge.listeners.http import ports as http_ports
+from bridge.listeners.http.outgoing import CallbackSender
+from bridge.listeners.http.server import HttpServer
+from bridge.listeners.passwords import Passwords
+from bridge.listeners.smpp import ports as smpp_ports
+from bridge.listeners.smpp.server import Binds, SmppServer
+from bridge.listeners.smtp import ports as smtp_ports
+from bridge.listeners.smtp.outgoing import MailSender
+from bridge.listeners.smtp.server import SmtpServer
+from bridge.listeners.smtp.settings import Mail, SmtpAccount
+from bridge.message import Owed
+from bridge.providers._contract import Provider, References
+from bridge.reports.callbacks import Hearing
+from bridge.reports.correlate import decide
+from bridge.reports.delivery import Delivery
+from bridge.reports.polling import Polling
+from bridge.reports.sender import Sender
+from bridge.routing.rules import InboundRouter, Router
+from bridge.smarthost import Smarthost
+from bridge.store.sqlite import SqliteStore
+from bridge.telemetry import metrics
+from bridge.telemetry.notify import Notifier
+from bridge.transport import Transport
+
+log = structlog.get_logger("bridge.app")
+
+_SWEEP_EVERY_S = 60.0
+_PURGE_ROWS = 500
+_DRAIN_S = 20.0
+_LANE_SILENT_S = 60.0  # above a provider's timeout: a lane that shows no sign of life is stuck
+
+
+class App:
+    """One running bridge."""
+
+    def __init__(
+        self, config: Config, *, notifier: Notifier | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        """`config` has passed `bridge.config.loader.load`."""
+        self.config = config
+        self.clock = clock
+        self._notifier = notifier or Notifier(None, None)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._senders: list[Sender] = []
+        self.smpp: list[SmppServer] = []
+        self.smtp: list[SmtpServer] = []
+        self.http: list[HttpServer] = []
+        self._ready = False
+
+    # --- start ------------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Opens the store, takes up what an earlier process left, starts the loops, and then listens.
+
+        Raises StoreUnavailable, or OSError when an address is taken. What was opened is closed again.
+        """
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop(0.0)
+            raise
+
+    async def _start(self) -> None:
+        config = self.config
+        self.store = SqliteStore(config.store_path, self.clock(), decide)
+        references = References(self.store.store_id)
+        self.providers: dict[str, Provider] = {
+            name: providers.load(settings.type).Provider(name, settings, references)
+            for name, settings in config.providers.items()
+        }
+        self.transport = Transport()
+        self.delivery = Delivery(self.store, self._kept_s, self.clock)
+        self.lanes: dict[str, Lane] = {}
+        for name, provider in self.providers.items():
+            self.lanes[name] = Lane(
+                provider,
+                self.store,
+                self.transport,
+                self.lanes,
+                memory=config.limits.memory // len(self.providers),
+                clock=self.clock,
+                on_owed=self._offer,
+            )
+        self.intake = Intake(
+            self.store,
+            Router(config.routes, config.providers),
+            config.accounts,
+            {name: provider.capabilities for name, provider in self.providers.items()},
+            self.lanes,
+            queue_max=config.limits.queue,
+            clock=self.clock,
+            on_owed=self._offer,
+        )
+        self.hearing = Hearing(
+            self.store,
+            self.providers,
+            InboundRouter(config.inbound),
+            self._listener_of,
+            clock=self.clock,
+            on_owed=self._offer,
+        )
+        self._passwords = Passwords()
+        self._make_senders()
+        self.intake.recover()
+        for lane in self.lanes.values():
+            lane.start()
+        await self.delivery.recover()
+        for provider in self.providers.values():
+            self._run(Polling(provider, self.store, self.transport, self.hearing, self.clock).run())
+        self._run(self._keep_house())
+        await self._listen()
+        self._ready = True
+        self._run(self._feed_watchdog())
+
+    async def _listen(self) -> None:
+        config = self.config
+        binds = Binds(lambda account: self.delivery.outbox("smpp", account))
+        for smpp in config.listeners.smpp:
+            self.smpp.append(
+                SmppServer(smpp, self._smpp_accounts(), intake=self.intake, passwords=self._passwords, binds=binds)
+            )
+        for smtp in config.listeners.smtp:
+            self.smtp.append(SmtpServer(smtp, self._smtp_accounts(), intake=self.intake, passwords=self._passwords))
+        for http in config.listeners.http:
+            self.http.append(
+                HttpServer(
+                    http,
+                    self._http_accounts(),
+                    intake=self.intake,
+                    records=self.store,
+                    hear=self.hearing.hear,
+                    metrics=self.metrics,
+                    health=self.health,
+                    passwords=self._passwords,
+                    grace_s=_DRAIN_S,
+                )
+            )
+        listeners: list[SmppServer | SmtpServer | HttpServer] = [*self.smpp, *self.smtp, *self.http]
+        for listener in listeners:
+            await listener.start()
+
+    def _make_senders(self) -> None:
+        for name, account in self.config.accounts.items():
+            if account.http is not None and account.http.callback is not None:
+                self._add_sender("http", name, CallbackSender(account.http, self.transport, self.clock))
+            if self.config.mail is not None and account.smtp is not None:
+                self._add_sender("smtp", name, self._mail_sender(self.config.mail, account.smtp))
+
+    def _add_sender(self, listener: str, account: str, hand: Any) -> None:
+        outbox = self.delivery.outbox(listener, account)
+        sender = Sender(outbox, hand)
+        outbox.sink = sender
+        self._senders.append(sender)
+
+    def _mail_sender(self, mail: Mail, account: SmtpAccount) -> MailSender:
+        domains = [listener.domain for listener in self.config.listeners.smtp]
+        smarthost = Smarthost(mail.smarthost, starttls=mail.starttls, timeout_s=mail.timeout)
+        return MailSender(mail, smarthost, domains[0] if domains else "localhost", account.inbound_to, self.clock)
+
+    # --- reload, stop -----------------------------------------------------------------------------------------------
+
+    def reload(self, config: Config) -> None:
+        """Takes over accounts, routes and inbound rules. Raises ConfigError when anything else has changed."""
+        keys = ("store", "listeners", "providers", "mail", "limits")
+        fixed = [key for key in keys if getattr(config, key) != getattr(self.config, key)]
+        if fixed:
+            raise ConfigError([f"{key}: has changed; restart the service for that" for key in fixed])
+        self.config = config
+        self.intake.configure(
+            Router(config.routes, config.providers),
+            config.accounts,
+            {name: provider.capabilities for name, provider in self.providers.items()},
+        )
+        self.hearing.configure(InboundRouter(config.inbound))
+        for smpp in self.smpp:
+            smpp.replace_accounts(self._smpp_accounts())
+        for smtp in self.smtp:
+            smtp.admit(self._smtp_accounts())
+        for http in self.http:
+            http.replace_accounts(self._http_accounts())
+        self._make_senders()
+
+    async def stop(self, grace_s: float = _DRAIN_S) -> None:
+        """Drains: takes nothing new, answers what it took, gives requests under way `grace_s`, commits, closes.
+
+        What has not been sent stays in the store for the next start.
+        """
+        self._ready = False
+        self._notifier.send(STOPPING=1)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        await asyncio.gather(*(smtp.stop() for smtp in self.smtp), *(http.stop() for http in self.http))
+        if hasattr(self, "lanes"):
+            await asyncio.gather(*(lane.stop(grace_s) for lane in self.lanes.values()))
+        await asyncio.gather(*(sender.stop(min(grace_s, 5.0)) for sender in self._senders))
+        await asyncio.gather(*(server.stop() for server in self.smpp))
+        if hasattr(self, "transport"):
+            await self.transport.close()
+        if hasattr(self, "store"):
+            await self.store.close()
+
+    # --- while it runs ----------------------------------------------------------------------------------------------
+
+    def _run(self, coroutine: Any) -> None:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(coroutine)
+        task.add_done_callback(_must_not_end)
+        self._tasks.append(task)
+
+    async def _keep_house(self) -> None:
+        swept_at = self.clock()
+        while True:
+            await asyncio.sleep(1.0)
+            now = self.clock()
+            self.intake.give_up_parts(now)
+            if now - swept_at < _SWEEP_EVERY_S:
+                continue
+            swept_at = now
+            try:
+                await self.delivery.sweep()
+                while await self.store.purge(now - self.config.retention, _PURGE_ROWS):
+                    await asyncio.sleep(0.05)  # noqa: ASYNC110 - traffic goes first
+            except Exception:
+                log.exception("housekeeping_failed")
+
+    async def _feed_watchdog(self) -> None:
+        interval_s = self._notifier.watchdog_interval_s
+        self._notifier.send(READY=1, STATUS="serving")
+        while interval_s is not None:
+            if self.health()[0]:
+                self._notifier.send(WATCHDOG=1)
+            await asyncio.sleep(interval_s)
+
+    def metrics(self) -> bytes:
+        """The Prometheus exposition."""
+        metrics.queued.set(self.store.queued)
+        metrics.owed.set(self.delivery.waiting)
+        metrics.commits.set(self.store.commits)
+        return metrics.exposition()
+
+    def health(self) -> tuple[bool, dict[str, Any]]:
+        """Whether the bridge is ready and its lanes live, and what they do."""
+        now = self.clock()
+        stuck = [
+            name
+            for name, lane in self.lanes.items()
+            if now - lane.beat_at > lane.provider.settings.timeout + _LANE_SILENT_S
+        ]
+        paused = [name for name, lane in self.lanes.items() if lane.breaker.open]
+        return self._ready and not stuck, {"ready": self._ready, "stuck": stuck, "held_back": paused,
+                                           "queued": self.store.queued}  # fmt: skip
+
+    def _offer(self, owed: Sequence[Owed]) -> None:
+        self.delivery.offer(owed)
+
+    def _kept_s(self, account: str) -> float:
+        known = self.config.accounts.get(account)
+        return known.reports_kept if known else Account.model_fields["reports_kept"].default
+
+    def _listener_of(self, account: str) -> str | None:
+        """How an account gets inbound messages: by SMPP, else by callback, else by mail."""
+        settings = self.config.accounts.get(account)
+        if settings is None:
+            return None
+        if settings.smpp is not None:
+            return "smpp"
+        if settings.http is not None and settings.http.callback is not None:
+            return "http"
+        mailed = settings.smtp is not None and settings.smtp.inbound_to is not None and self.config.mail is not None
+        return "smtp" if mailed else None
+
+    def _smpp_accounts(self) -> list[smpp_ports.Account]:
+        return [
+            smpp_ports.Account(name=name, settings=account.smpp, region=account.region, validity_s=account.validity)
+            for name, account in self.config.accounts.items()
+            if account.smpp is not None
+        ]
+
+    def _smtp_accounts(self) -> list[smtp_ports.Account]:
+        return [
+            smtp_ports.Account(name=name, settings=account.smtp, region=account.region, validity_s=account.validity)
+            for name, account in self.config.accounts.items()
+            if account.smtp is not None
+        ]
+
+    def _http_accounts(self) -> list[http_ports.Account]:
+        return [
+            http_ports.Account(
+                name=name,
+                settings=account.http,
+                region=account.region,
+                validity_s=account.validity,
+                max_parts=account.max_parts,
+            )
+            for name, account in self.config.accounts.items()
+            if account.http is not None
+        ]
+
+
+def _must_not_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("loop_ended", task=task.get_name(), exc_info=task.exception())

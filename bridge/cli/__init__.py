@@ -1,0 +1,28 @@
+"""What a person types: `smsbridge COMMAND`. Thin, over the same functions as the API."""
+
+from __future__ import annotations
+
+import typer
+
+from bridge.cli.bench import bench
+from bridge.cli.check import check
+from bridge.cli.demo import demo
+from bridge.cli.passwords import hash_password
+from bridge.cli.run import run
+from bridge.cli.send import send
+from bridge.cli.trace import trace
+
+app = typer.Typer(
+    name="smsbridge",
+    help="A durable bridge from SMPP, SMTP and HTTP clients to HTTP messaging providers.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for _command in (run, check, demo, send, trace, bench, hash_password):
+    app.command(_command.__name__.replace("_", "-"))(_command)
+
+
+def main() -> None:
+    """The entry point of the installed command."""
+    app()

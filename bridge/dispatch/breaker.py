@@ -1,0 +1,68 @@
+"""A circuit breaker as a pure value: after failures in a row it opens, then lets one attempt through at a time.
+
+`closed` → (`limit` failures in a row) → `open` for `wait_s`, doubled each time up to `wait_max_s` → one probe →
+`closed` when it succeeds, `open` again when it fails. A pause (our account is at fault) opens it at once.
+"""
+
+from __future__ import annotations
+
+
+class Breaker:
+    """Says when a lane may send."""
+
+    __slots__ = ("_failures", "_limit", "_probing", "_until", "_wait_max_s", "_wait_min_s", "_wait_s", "paused")
+
+    def __init__(self, limit: int = 10, wait_s: float = 1.0, wait_max_s: float = 60.0) -> None:
+        self._limit = limit
+        self._wait_min_s = self._wait_s = wait_s
+        self._wait_max_s = wait_max_s
+        self._failures = 0
+        self._until: float | None = None
+        self._probing = False
+        self.paused = False
+
+    @property
+    def open(self) -> bool:
+        """True while attempts are held back, but for one probe at a time."""
+        return self._until is not None
+
+    def wait_s(self, now: float) -> float:
+        """Seconds until an attempt may start: 0 now, infinite while a probe is under way."""
+        if self._until is None:
+            return 0.0
+        return float("inf") if self._probing else max(0.0, self._until - now)
+
+    def start(self) -> None:
+        """An attempt starts: while open, it is the probe."""
+        self._probing = self.open
+
+    def succeeded(self) -> None:
+        """The provider answered sensibly."""
+        self._failures = 0
+        self._until = None
+        self._probing = self.paused = False
+        self._wait_s = self._wait_min_s
+
+    def failed(self, now: float) -> bool:
+        """The provider did not answer sensibly; True when this opened the breaker."""
+        self._failures += 1
+        if self.open:
+            self._open(now)
+            return False
+        if self._failures < self._limit:
+            return False
+        self._open(now)
+        return True
+
+    def pause(self, now: float, wait_s: float = 60.0) -> bool:
+        """Our account with the provider is refused; True when this is news."""
+        news = not self.paused
+        self.paused = True
+        self._until = now + wait_s
+        self._probing = False
+        return news
+
+    def _open(self, now: float) -> None:
+        self._until = now + self._wait_s
+        self._wait_s = min(self._wait_max_s, self._wait_s * 2)
+        self._probing = False

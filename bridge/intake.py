@@ -1,0 +1,326 @@
+"""The loop in: check, number, route, store, answer.
+
+A listener turns what it received into messages and hands them over; every one is refused at once, or taken, and the
+future that comes with them is done when the taken ones are on disk. Only then may the listener say yes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from bridge.errors import Refusal
+from bridge.message import Message, Owed, Part, Reason, Report, ReportOn, State, owed_for
+from bridge.providers._contract import Capabilities
+from bridge.providers._fit import fit
+from bridge.routing.rules import Router
+from bridge.sms.encoding import TextError
+from bridge.sms.join import join
+from bridge.store import Entry, Queued, Stage, Store
+from bridge.throttle import Bucket
+
+_SCHEDULE_MAX_S = 366 * 86400.0
+_PARTS_MAX = 100_000  # parts of unfinished messages held in memory
+
+Verdicts = tuple[list[Refusal | None], "asyncio.Future[None] | None"]
+
+
+class AccountLimits(Protocol):
+    """What intake needs to know of an account."""
+
+    @property
+    def rate(self) -> float | None: ...
+    @property
+    def burst(self) -> int | None: ...
+    @property
+    def parts_timeout(self) -> float: ...
+    @property
+    def max_parts(self) -> int: ...
+
+
+class LanePort(Protocol):
+    """The way into a provider's lane."""
+
+    def reserve(self) -> bool:
+        """True when one more message may wait in memory; False: it goes on disk only, and the lane will fetch it."""
+
+    def offer(self, queued: Sequence[Queued]) -> None:
+        """Hands over messages that were reserved for and are on disk now."""
+
+    def release(self, count: int) -> None:
+        """Gives back reservations whose messages could not be stored."""
+
+    def wake(self, at: float) -> None:
+        """Says that the disk will hold something due at a time."""
+
+
+class Intake:
+    """Takes messages of all listeners; one per process."""
+
+    def __init__(
+        self,
+        store: Store,
+        router: Router,
+        accounts: Mapping[str, AccountLimits],
+        capabilities: Mapping[str, Capabilities],
+        lanes: Mapping[str, LanePort],
+        *,
+        queue_max: int,
+        clock: Callable[[], float],
+        on_owed: Callable[[Sequence[Owed]], None],
+    ) -> None:
+        """`queue_max`: messages not yet with a provider before accounts are told that the queue is full."""
+        self._store = store
+        self._lanes = lanes
+        self._queue_max = queue_max
+        self._clock = clock
+        self._on_owed = on_owed
+        self._assemblies: dict[tuple[object, ...], list[Message]] = {}
+        self._parts_held = 0
+        self._buckets: dict[str, Bucket] = {}
+        self.configure(router, accounts, capabilities)
+
+    def configure(
+        self, router: Router, accounts: Mapping[str, AccountLimits], capabilities: Mapping[str, Capabilities]
+    ) -> None:
+        """Takes over a new configuration; rates start anew only for accounts whose rate changed."""
+        self._router = router
+        self._accounts = accounts
+        self._capabilities = capabilities
+        old = self._buckets
+        self._buckets = {}
+        for name, account in accounts.items():
+            if account.rate is not None:
+                bucket = Bucket(account.rate, account.burst)
+                same = name in old and (old[name].rate_per_s, old[name].burst) == (bucket.rate_per_s, bucket.burst)
+                self._buckets[name] = old[name] if same else bucket
+
+    def next_id(self) -> int:
+        """The id of the next message. Raises StoreUnavailable."""
+        return self._store.next_id()
+
+    def check(self, message: Message) -> Refusal | None:
+        """Why the message cannot be taken whatever the load; None: it can."""
+        untimely = _untimely(message)
+        if untimely is not None:
+            return untimely
+        if message.segment is not None:
+            if message.segment.total > self._accounts[message.account].max_parts:
+                return Refusal(Reason.TEXT_TOO_LONG, "the message has more parts than the account may send")
+            return None if self._router.plan(message) else _no_route(message)
+        plan = self._plan(message)
+        return plan if isinstance(plan, Refusal) else None
+
+    def route_of(self, account: str, listener: str, destination: str, source: str | None) -> Refusal | None:
+        """Why nothing could be sent to a number, before there is a text; None: a route exists."""
+        now = self._clock()
+        probe = Message(
+            message_id=0,
+            account=account,
+            listener=listener,
+            destination=destination,
+            source=source,
+            accepted_at=now,
+            expires_at=now + 1,
+        )
+        return None if self._router.plan(probe) else _no_route(probe)
+
+    def accept(self, messages: Sequence[Message]) -> Verdicts:
+        """A refusal or None for each message, and a future for those that were taken (None when none was).
+
+        The future is done when they are on disk, or raises StoreUnavailable when none of them was kept.
+        """
+        verdicts: list[Refusal | None] = []
+        entries: list[Entry] = []
+        writes: list[asyncio.Future[None]] = []
+        for message in messages:
+            verdict = self._admit(message)
+            if verdict is None and message.segment is not None:
+                writes.append(self._store.keep_part(message))
+                self._assemble(message, entries)
+            elif verdict is None:
+                entry = self._entry(message)
+                if isinstance(entry, Refusal):
+                    verdict = entry
+                else:
+                    entries.append(entry)
+            verdicts.append(verdict)
+        if entries:
+            writes.append(self._keep(entries))
+        if not writes:
+            return verdicts, None
+        return verdicts, writes[0] if len(writes) == 1 else asyncio.ensure_future(_all(writes))
+
+    def accept_refused(self, message: Message, refusal: Refusal) -> asyncio.Future[None]:
+        """Keeps a message that cannot be sent as rejected, so that its sender is told like of any other failure."""
+        return self._keep([self._rejected(message, Reason(refusal.reason), refusal.text)])
+
+    def recover(self) -> None:
+        """Takes up the parts that an earlier process kept."""
+        entries: list[Entry] = []
+        for part in self._store.parts():
+            self._assemble(part, entries)
+        if entries:
+            self._keep(entries)
+
+    def give_up_parts(self, now: float) -> None:
+        """Ends messages whose missing parts are overdue; call it about once a second."""
+        entries = []
+        for key, parts in list(self._assemblies.items()):
+            account = self._accounts.get(parts[0].account)
+            if account is None or now >= parts[0].accepted_at + account.parts_timeout:
+                self._forget(key)
+                whole = _joined(parts, text="")
+                entries.append(self._rejected(whole, Reason.PARTS_MISSING, "", parts))
+        if entries:
+            self._keep(entries)
+
+    # --- one message ----------------------------------------------------------------------------------------------
+
+    def _admit(self, message: Message) -> Refusal | None:
+        if self._store.queued >= self._queue_max or self._parts_held >= _PARTS_MAX:
+            return Refusal(Reason.QUEUE_FULL, "the queue is full; try again later", retry_after_s=5.0)
+        if message.segment is not None:
+            refusal = self.check(message)
+            if refusal is not None:
+                return refusal
+        bucket = self._buckets.get(message.account)
+        if bucket is not None:
+            now = self._clock()
+            if not bucket.take(1, now):
+                return Refusal(Reason.THROTTLED, "over the account's rate", retry_after_s=bucket.wait_s(now))
+        return None
+
+    def _entry(self, message: Message) -> Entry | Refusal:
+        plan = self._plan(message)
+        if isinstance(plan, Refusal):
+            return plan
+        untimely = _untimely(message)
+        if untimely is not None:
+            return untimely
+        now = message.accepted_at
+        deliver_at = message.deliver_at
+        if deliver_at is not None and deliver_at > now:
+            return Entry(message=message, plan=plan, stage=Stage.QUEUED, next_at=deliver_at, state=State.SCHEDULED)
+        stage = Stage.LEASED if self._lanes[plan[0]].reserve() else Stage.QUEUED
+        return Entry(message=message, plan=plan, stage=stage, next_at=now)
+
+    def _plan(self, message: Message) -> tuple[str, ...] | Refusal:
+        plan = self._router.plan(message)
+        if not plan:
+            return _no_route(message)
+        reason = Reason.UNSUPPORTED
+        able = []
+        for name in plan:
+            fitted = fit(message, self._capabilities[name])
+            if isinstance(fitted, Reason):
+                reason = fitted
+            else:
+                able.append(name)
+        if not able:
+            return Refusal(reason, "no provider of the route can carry this message")
+        return plan if len(able) == len(plan) else tuple(able)
+
+    def _keep(self, entries: list[Entry]) -> asyncio.Future[None]:
+        """Stores entries, and hands them on once they are safe. A failed write gives nothing to anybody."""
+        future = self._store.accept(entries)
+        future.add_done_callback(lambda done: self._kept(entries, done))
+        return future
+
+    def _kept(self, entries: list[Entry], done: asyncio.Future[None]) -> None:
+        failed = done.cancelled() or done.exception() is not None
+        offers: dict[str, list[Queued]] = {}
+        for entry in entries:
+            if entry.stage is Stage.LEASED:
+                offers.setdefault(entry.plan[0], []).append(Queued(message=entry.message, plan=entry.plan))
+            elif failed:
+                continue
+            elif entry.stage is Stage.QUEUED:
+                assert entry.next_at is not None
+                self._lanes[entry.plan[0]].wake(entry.next_at)
+            elif entry.owed:
+                self._on_owed(entry.owed)
+        for lane, queued in offers.items():
+            if failed:
+                self._lanes[lane].release(len(queued))
+            else:
+                self._lanes[lane].offer(queued)
+
+    def _rejected(self, message: Message, reason: Reason, text: str, parts: Sequence[Message] = ()) -> Entry:
+        report = Report(state=State.REJECTED, reason=reason, native=text)
+        return Entry(
+            message=message,
+            plan=(),
+            stage=Stage.FINAL,
+            next_at=None,
+            state=State.REJECTED,
+            reason=reason,
+            joins=tuple(part.message_id for part in parts),
+            owed=owed_for(message, report, self._clock()),
+        )
+
+    # --- long messages --------------------------------------------------------------------------------------------
+
+    def _assemble(self, part: Message, entries: list[Entry]) -> None:
+        segment = part.segment
+        assert segment is not None
+        key = (part.account, part.source, part.destination, segment.scheme, segment.reference, segment.total)
+        parts = self._assemblies.setdefault(key, [])
+        parts.append(part)
+        self._parts_held += 1
+        if len({p.segment.number for p in parts if p.segment}) < segment.total:
+            return
+        self._forget(key)
+        try:
+            # A repeated part has an id of its own and gets a receipt of its own; its text counts once.
+            whole = _joined(parts, text=join([p.segment for p in parts if p.segment]))
+        except TextError as error:
+            entries.append(self._rejected(_joined(parts, text=""), Reason.INVALID_TEXT, str(error), parts))
+            return
+        entry = self._entry(whole)
+        if isinstance(entry, Refusal):
+            entries.append(self._rejected(whole, Reason(entry.reason), entry.text, parts))
+        else:
+            entries.append(msgspec.structs.replace(entry, joins=tuple(p.message_id for p in parts)))
+
+    def _forget(self, key: tuple[object, ...]) -> None:
+        self._parts_held -= len(self._assemblies.pop(key))
+
+
+def _joined(parts: Sequence[Message], text: str | bytes) -> Message:
+    ordered = sorted(parts, key=lambda part: (part.segment.number if part.segment else 0, part.message_id))
+    return msgspec.structs.replace(
+        ordered[0],
+        segment=None,
+        text=text if isinstance(text, str) else None,
+        binary=text if isinstance(text, bytes) else None,
+        report_on=ReportOn.NEVER,
+        parts=tuple(
+            Part(
+                part_id=part.message_id,
+                number=part.segment.number if part.segment else 0,
+                report_on=part.report_on,
+                native=part.native,
+            )
+            for part in ordered
+        ),
+    )
+
+
+def _untimely(message: Message) -> Refusal | None:
+    if message.deliver_at is not None and message.deliver_at > message.accepted_at + _SCHEDULE_MAX_S:
+        return Refusal(Reason.INVALID_SCHEDULE, "the scheduled time is more than a year away")
+    if message.expires_at <= max(message.accepted_at, message.deliver_at or 0.0):
+        return Refusal(Reason.INVALID_VALIDITY, "the message would expire before it is sent")
+    return None
+
+
+def _no_route(message: Message) -> Refusal:
+    return Refusal(Reason.NO_ROUTE, "no route leads to this destination", field="to")
+
+
+async def _all(writes: Sequence[asyncio.Future[None]]) -> None:
+    await asyncio.gather(*writes)

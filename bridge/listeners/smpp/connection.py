@@ -1,0 +1,281 @@
+"""One connection: octets between a socket and a `Session`, and its events to intake and outbox. It decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+import structlog
+
+from bridge.errors import Refusal, StoreUnavailable
+from bridge.listeners.smpp.ports import Account
+from bridge.listeners.smpp.receivers import Handing, deliver_sms
+from bridge.listeners.smpp.translate import message_from_submit_sm, shown_id, status_of
+from bridge.message import Message, Owed
+from bridge.smpp.enums import Status
+from bridge.smpp.events import (
+    BindRequested,
+    Closed,
+    Delivered,
+    DeliveryFailed,
+    Event,
+    Malformed,
+    Requested,
+    Submitted,
+    Violation,
+)
+from bridge.smpp.pdus import Bind, Pdu
+from bridge.smpp.session import Session
+from bridge.smpp.states import State
+from bridge.telemetry import metrics
+
+if TYPE_CHECKING:
+    from bridge.listeners.smpp.server import SmppServer
+
+log = structlog.get_logger("bridge.listeners.smpp")
+
+_RECEIVING = (State.BOUND_RX, State.BOUND_TRX)
+
+
+class Connection(asyncio.Protocol):
+    """A client's connection."""
+
+    def __init__(self, server: SmppServer) -> None:
+        self._server = server
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed_for = float("inf")
+        self._bind: asyncio.Task[None] | None = None
+        self._reading = True
+        self.account: Account | None = None
+        self.clogged = False  # the client does not read what we write
+        self.session: Session = server.new_session()
+
+    # --- asyncio.Protocol -------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # Not asked with isinstance: uvloop's transports are of classes of their own.
+        self._transport = cast("asyncio.Transport", transport)
+        if not self._server.joined(self):
+            self._transport.abort()
+            return
+        self._arm()
+
+    def data_received(self, data: bytes) -> None:
+        self._handle(self.session.receive(data, self._server.monotonic()))
+
+    def eof_received(self) -> None:
+        """Nothing: the transport closes, and `connection_lost` follows."""
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._bind is not None:
+            self._bind.cancel()
+        self._handle(self.session.eof(self._server.monotonic()))
+        self._server.left(self)
+
+    def pause_writing(self) -> None:
+        self.clogged = True
+        self._steer()
+
+    def resume_writing(self) -> None:
+        self.clogged = False
+        self._steer()
+        self._server.pump(self)
+
+    # --- what the server asks ---------------------------------------------------------------------------------------
+
+    def deliver(self, owed: Owed) -> bool:
+        """Hands something over, if the session has room for all of it."""
+        assert self.account is not None
+        room = self.session.deliver_room
+        if not room:
+            return False
+        pdus = deliver_sms(owed, self.account.settings, self.session.version)
+        if len(pdus) > room:
+            return False
+        handing = Handing(owed, len(pdus))
+        for pdu in pdus:
+            self.session.deliver(pdu, handing, self._server.monotonic())
+        self._server.write_soon(self)
+        return True
+
+    def unbind(self) -> None:
+        """Asks the client to leave."""
+        if self.session.state in (State.BOUND_TX, State.BOUND_RX, State.BOUND_TRX):
+            self.session.unbind(self._server.monotonic())
+            self.flush()
+        else:
+            self._handle(self.session.close())
+
+    def abort(self) -> None:
+        """Ends the connection without a word."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def flush(self) -> None:
+        """Writes what the session has to say, and closes after its last word."""
+        transport = self._transport
+        if transport is None:
+            return
+        data = self.session.to_write()
+        if data:
+            transport.write(data)
+        if self.session.state is State.CLOSED:
+            transport.close()
+        else:
+            self._arm()
+
+    # --- events -----------------------------------------------------------------------------------------------------
+
+    def _handle(self, events: list[Event]) -> None:
+        submits: list[Submitted] = []
+        answered = False
+        for event in events:
+            if isinstance(event, Submitted):
+                submits.append(event)
+            elif isinstance(event, Delivered | DeliveryFailed):
+                answered = True
+                self._server.heard(self, event)
+            elif isinstance(event, BindRequested):
+                self._bind = asyncio.get_running_loop().create_task(self._decide_bind(event.pdu))
+            elif isinstance(event, Requested):
+                self.session.refuse(event.pdu, Status.RINVCMDID)
+            elif isinstance(event, Malformed):
+                log.info("pdu_malformed", command=hex(event.command_id), status=event.status.name, text=event.text,
+                         account=self._name)  # fmt: skip
+            elif isinstance(event, Violation):
+                log.info("pdu_out_of_place", command=hex(event.command_id), account=self._name)
+            elif isinstance(event, Closed):
+                self._closed(event)
+        if submits:
+            self._submit(submits)
+        if answered:
+            self._server.pump(self)
+        self.flush()
+        self._steer()
+
+    @property
+    def _name(self) -> str | None:
+        return self.account.name if self.account else None
+
+    def _submit(self, submits: list[Submitted]) -> None:
+        account, session = self.account, self.session
+        assert account is not None
+        now = self._server.clock()
+        taken: list[Message] = []
+        pdus: list[Pdu] = []
+        for event in submits:
+            try:
+                taken.append(
+                    message_from_submit_sm(
+                        event.pdu,
+                        account=account.name,
+                        settings=account.settings,
+                        region=account.region,
+                        validity_s=account.validity_s,
+                        message_id=self._server.intake.next_id(),
+                        now=now,
+                    )
+                )
+                pdus.append(event.pdu)
+            except Refusal as refusal:
+                self._refuse(event.pdu, refusal)
+            except StoreUnavailable:
+                session.refuse(event.pdu, Status.RSYSERR)
+        if not taken:
+            return
+        verdicts, stored = self._server.intake.accept(taken)
+        kept: list[tuple[int, int]] = []
+        for pdu, message, verdict in zip(pdus, taken, verdicts, strict=True):
+            if verdict is None:
+                kept.append((pdu.sequence, message.message_id))
+            else:
+                self._refuse(pdu, verdict)
+        if stored is not None:
+            stored.add_done_callback(lambda done: self._stored(done, kept, pdus))
+
+    def _stored(self, done: asyncio.Future[None], kept: list[tuple[int, int]], pdus: list[Pdu]) -> None:
+        """The messages are on disk: now, and only now, they are acknowledged."""
+        session, account = self.session, self.account
+        assert account is not None
+        if done.cancelled() or done.exception() is not None:
+            failed = {sequence for sequence, _ in kept}
+            for pdu in pdus:
+                if pdu.sequence in failed:
+                    session.refuse(pdu, Status.RSYSERR)
+        else:
+            for sequence, message_id in kept:
+                session.submitted(sequence, shown_id(message_id, account.settings))
+            metrics.accepted.labels("smpp", account.name).inc(len(kept))
+        self.flush()
+        self._steer()
+
+    def _refuse(self, pdu: Pdu, refusal: Refusal) -> None:
+        metrics.refused.labels("smpp", self._name, refusal.reason).inc()
+        log.info("submit_refused", account=self._name, reason=refusal.reason, text=refusal.text)
+        self.session.refuse(pdu, status_of(refusal))
+
+    async def _decide_bind(self, pdu: Bind) -> None:
+        now = self._server.monotonic
+        status, account = await self._server.admit(pdu)
+        if account is None:
+            log.warning("bind_refused", system_id=pdu.system_id[:16], status=status.name, peer=self.peer)
+            self._handle(self.session.refuse_bind(pdu, status))
+            return
+        self.account = account
+        settings = account.settings
+        events = self.session.accept_bind(
+            pdu, now(), version=settings.version, window=settings.window, deliver_window=settings.deliver_window
+        )
+        log.info("bound", account=account.name, kind=pdu.command.name.lower(), version=self.session.version,
+                 peer=self.peer)  # fmt: skip
+        # The response leaves before anything is delivered.
+        self.flush()
+        if self.session.state in _RECEIVING:
+            self._server.receiving(self)
+        self._handle(events)
+
+    @property
+    def peer(self) -> str:
+        """Where the client connects from."""
+        peer = self._transport.get_extra_info("peername") if self._transport else None
+        return str(peer[0]) if peer else ""
+
+    def _closed(self, event: Closed) -> None:
+        if self.account is not None:
+            log.info("unbound", account=self.account.name, reason=event.reason)
+        elif event.reason not in ("eof", "closed"):
+            log.info("connection_closed", reason=event.reason, peer=self.peer)
+
+    # --- time and back-pressure -------------------------------------------------------------------------------------
+
+    def _arm(self) -> None:
+        deadline = self.session.next_deadline
+        if deadline is None or deadline >= self._armed_for:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed_for = deadline
+        wait_s = max(0.0, deadline - self._server.monotonic())
+        self._timer = asyncio.get_running_loop().call_later(wait_s, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._armed_for = float("inf")
+        self._handle(self.session.tick(self._server.monotonic()))
+
+    def _steer(self) -> None:
+        """Reads only while the client's window has room and it takes our answers."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        reading = self.session.wants_data and not self.clogged
+        if reading != self._reading:
+            self._reading = reading
+            if reading:
+                transport.resume_reading()
+            else:
+                transport.pause_reading()

@@ -1,0 +1,172 @@
+"""The SMPP server: sockets, TLS, who may bind, and the binds of each account."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+from bridge.listeners.smpp.connection import Connection
+from bridge.listeners.smpp.ports import Account, Intake, Passwords
+from bridge.listeners.smpp.receivers import Receivers
+from bridge.listeners.smpp.settings import SmppListener
+from bridge.reports.delivery import Outbox
+from bridge.smpp.enums import Status
+from bridge.smpp.events import Delivered, DeliveryFailed
+from bridge.smpp.pdus import Bind
+from bridge.smpp.session import Session
+from bridge.values import Tls, listen_address
+
+
+class Binds:
+    """All binds, over every address that we listen on."""
+
+    def __init__(self, outbox_of: Callable[[str], Outbox]) -> None:
+        self._outbox_of = outbox_of
+        self._receivers: dict[str, Receivers] = {}
+        self.counts: Counter[str] = Counter()  # binds by account
+
+    def receivers(self, account: str) -> Receivers:
+        """The receiving binds of an account."""
+        if account not in self._receivers:
+            self._receivers[account] = Receivers(self._outbox_of(account))
+        return self._receivers[account]
+
+
+class SmppServer:
+    """One address that SMPP clients bind to."""
+
+    def __init__(
+        self,
+        settings: SmppListener,
+        accounts: Iterable[Account],
+        *,
+        intake: Intake,
+        passwords: Passwords,
+        binds: Binds,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.intake = intake
+        self.clock = clock
+        self.monotonic = monotonic
+        self._settings = settings
+        self._passwords = passwords
+        self._binds = binds
+        self._connections: set[Connection] = set()
+        self._to_flush: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+        self._empty: asyncio.Future[None] | None = None
+        self.port = 0
+        self.replace_accounts(accounts)
+
+    def replace_accounts(self, accounts: Iterable[Account]) -> None:
+        """Serves these accounts from now on (reload); bound clients stay."""
+        self._accounts = {account.settings.system_id: account for account in accounts}
+
+    async def start(self) -> None:
+        """Listens. Raises OSError when the address is taken, or the TLS files cannot be read (ssl.SSLError too)."""
+        address = listen_address(self._settings.listen)
+        context = None if self._settings.tls is None else _tls_context(self._settings.tls)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: Connection(self), address.host or None, address.port, ssl=context, backlog=1024
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self, grace_s: float = 5.0) -> None:
+        """Takes no more connections, unbinds the clients, and closes what is left after `grace_s`."""
+        if self._server is None:
+            return
+        self._server.close()
+        for connection in list(self._connections):
+            connection.unbind()
+        if self._connections:
+            self._empty = asyncio.get_running_loop().create_future()
+            await asyncio.wait([self._empty], timeout=grace_s)
+        for connection in list(self._connections):
+            connection.abort()
+
+    # --- what connections ask ---------------------------------------------------------------------------------------
+
+    def new_session(self) -> Session:
+        """A session with this listener's timers."""
+        settings = self._settings
+        return Session(
+            system_id=settings.system_id,
+            now=self.monotonic(),
+            session_init_s=settings.session_init_timeout,
+            enquire_link_s=settings.enquire_link_interval,
+            inactivity_s=settings.inactivity_timeout,
+            response_s=settings.response_timeout,
+            max_pdu=settings.max_pdu,
+        )
+
+    def joined(self, connection: Connection) -> bool:
+        """A client has connected; False when there are too many already."""
+        if len(self._connections) >= self._settings.max_connections:
+            return False
+        self._connections.add(connection)
+        return True
+
+    def left(self, connection: Connection) -> None:
+        """A client has gone."""
+        self._connections.discard(connection)
+        if connection.account is not None:
+            self._binds.counts[connection.account.name] -= 1
+            receivers = self._binds.receivers(connection.account.name)
+            receivers.remove(connection)
+            receivers.pump()
+        if self._empty is not None and not self._connections and not self._empty.done():
+            self._empty.set_result(None)
+
+    async def admit(self, pdu: Bind) -> tuple[Status, Account | None]:
+        """The account that a bind is for, or the status that refuses it; an admitted bind is counted."""
+        account = self._accounts.get(pdu.system_id)
+        if account is None:
+            return Status.RINVSYSID, None
+        if not await self._passwords.verify(pdu.password, account.settings.password):
+            return Status.RINVPASWD, None
+        if self._binds.counts[account.name] >= account.settings.max_binds:
+            # Not RALYBND: there are clients that take it for success.
+            return Status.RBINDFAIL, None
+        self._binds.counts[account.name] += 1
+        return Status.ROK, account
+
+    def receiving(self, connection: Connection) -> None:
+        """A client has bound as receiver or transceiver."""
+        assert connection.account is not None
+        self._binds.receivers(connection.account.name).add(connection)
+
+    def heard(self, connection: Connection, event: Delivered | DeliveryFailed) -> None:
+        """A client has answered a deliver_sm, or will not."""
+        assert connection.account is not None
+        self._binds.receivers(connection.account.name).heard(event, self.clock())
+
+    def pump(self, connection: Connection) -> None:
+        """A client may have room for more deliver_sm."""
+        if connection.account is not None:
+            self._binds.receivers(connection.account.name).pump()
+
+    def write_soon(self, connection: Connection) -> None:
+        """Writes what a connection has to say once this turn of the loop is over, many PDUs at once."""
+        if not self._to_flush:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._to_flush.add(connection)
+
+    def _flush(self) -> None:
+        connections, self._to_flush = self._to_flush, set()
+        for connection in connections:
+            connection.flush()
+
+
+def _tls_context(tls: Tls) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(tls.certificate, tls.key)
+    if tls.client_ca is not None:
+        context.load_verify_locations(tls.client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context

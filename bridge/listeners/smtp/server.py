@@ -1,0 +1,91 @@
+"""The socket of the SMTP listener: who may connect, until when."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import time
+from collections.abc import Callable, Iterable
+
+from bridge.listeners.smtp.ports import Account, Intake, Passwords
+from bridge.listeners.smtp.session import Context, Session
+from bridge.listeners.smtp.settings import SmtpListener
+from bridge.values import Address, Tls
+
+_HANDSHAKE_S = 30.0
+_STOP_S = 10.0  # for answers that are under way
+
+
+class SmtpServer:
+    """One address that takes mail for `<number>@domain`."""
+
+    def __init__(
+        self,
+        settings: SmtpListener,
+        accounts: Iterable[Account],
+        intake: Intake,
+        passwords: Passwords,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        """`now`: Unix seconds. Raises OSError (ssl.SSLError is one) when certificate or key cannot be used."""
+        self._settings = settings
+        self._context = Context(
+            settings=settings,
+            intake=intake,
+            passwords=passwords,
+            now=now,
+            tls=None if settings.tls is None else _tls_context(settings.tls),
+            empty=asyncio.Event(),
+        )
+        self._context.empty.set()
+        self._server: asyncio.Server | None = None
+        self.admit(accounts)
+
+    def admit(self, accounts: Iterable[Account]) -> None:
+        """Takes over new accounts; who is no longer among them can begin no further mail."""
+        self._context.accounts = {account.settings.login: account for account in accounts}
+
+    @property
+    def port(self) -> int:
+        """The TCP port that is listened on. Only after `start`."""
+        assert self._server is not None
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def start(self) -> None:
+        """Listens. Raises OSError."""
+        # The library logs every command: numbers, addresses, and a password that came where a command belongs.
+        logging.getLogger("mail.log").setLevel(logging.CRITICAL + 1)
+        address = Address(self._settings.listen)
+        implicit = self._settings.mode == "implicit"
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: Session(self._context),
+            address.host or None,
+            address.port,
+            ssl=self._context.tls if implicit else None,
+            ssl_handshake_timeout=_HANDSHAKE_S if implicit else None,
+        )
+
+    async def stop(self) -> None:
+        """Listens no more, says 421 to everybody, and lets answers that are under way leave first."""
+        if self._server is None:
+            return
+        self._server.close()
+        self._context.stopping = True  # for those in the middle of a TLS handshake
+        for session in list(self._context.sessions):
+            session.hang_up("421 4.3.2 Shutting down; try again later")
+        try:
+            await asyncio.wait_for(self._context.empty.wait(), _STOP_S)
+        except TimeoutError:
+            for session in list(self._context.sessions):
+                session.abort()
+            await self._context.empty.wait()
+
+
+def _tls_context(tls: Tls) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.client_ca)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(tls.certificate, tls.key)
+    if tls.client_ca is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context

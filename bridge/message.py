@@ -1,0 +1,260 @@
+"""The words everyone shares: message, part, report, inbound, state, reason, outcome.
+
+Pure: no IO, no clock. Times are Unix seconds (float, UTC). Numbers are E.164 digits without `+` unless alphanumeric.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import Any
+
+import msgspec
+
+
+class State(IntEnum):
+    """Where a message stands. Values are SMPP 5.0 message_state (§4.7.15), so a listener needs no second table.
+
+    ACCEPTED is ours: held by us, not yet taken by a provider. It is not final here.
+    """
+
+    SCHEDULED = 0
+    ENROUTE = 1
+    DELIVERED = 2
+    EXPIRED = 3
+    DELETED = 4
+    UNDELIVERABLE = 5
+    ACCEPTED = 6
+    UNKNOWN = 7
+    REJECTED = 8
+
+    @property
+    def word(self) -> str:
+        """The state as it is shown outside: lower case."""
+        return _WORDS[self]
+
+    @property
+    def final(self) -> bool:
+        """True for a state that never changes again."""
+        return self in FINAL
+
+
+FINAL = frozenset(
+    {State.DELIVERED, State.EXPIRED, State.DELETED, State.UNDELIVERABLE, State.UNKNOWN, State.REJECTED}
+)
+_WORDS = {state: state.name.lower() for state in State}
+
+
+class Reason(StrEnum):
+    """Why a message failed or was refused: one closed list; every listener has a table for all of it."""
+
+    # --- refused at the door; the client's own request is at fault
+    INVALID_REQUEST = "invalid_request"  # not understood, or a required field is missing
+    INVALID_SOURCE = "invalid_source"  # the sender is malformed
+    SOURCE_NOT_ALLOWED = "source_not_allowed"  # this account may not use that sender
+    INVALID_DESTINATION = "invalid_destination"  # not a phone number
+    INVALID_TEXT = "invalid_text"  # the bytes are not text in the stated encoding, or nothing is left of it
+    TEXT_TOO_LONG = "text_too_long"  # more parts than allowed
+    INVALID_VALIDITY = "invalid_validity"  # validity is malformed or already over
+    INVALID_SCHEDULE = "invalid_schedule"  # scheduled time is malformed or too far
+    UNSUPPORTED = "unsupported"  # no provider of the route can carry this content
+    NO_ROUTE = "no_route"  # no route matches
+    NOT_PERMITTED = "not_permitted"  # the account may not do this
+    # --- refused at the door; come back later
+    THROTTLED = "throttled"  # over the account's rate
+    QUEUE_FULL = "queue_full"  # no more room
+    UNAVAILABLE = "unavailable"  # we cannot store it now
+    # --- what became of it later
+    PARTS_MISSING = "parts_missing"  # the rest of a long message never came
+    CANCELLED = "cancelled"  # by the account
+    VALIDITY_ELAPSED = "validity_elapsed"  # not sent or not delivered in time
+    UNKNOWN_SUBSCRIBER = "unknown_subscriber"  # the number does not exist, or not on this channel
+    ABSENT_SUBSCRIBER = "absent_subscriber"  # switched off or out of reach
+    HANDSET_ERROR = "handset_error"  # the handset refused or its memory is full
+    BARRED = "barred"  # the subscriber or operator bars it
+    BLOCKED = "blocked"  # blacklist, opt-out or spam filter
+    NETWORK_ERROR = "network_error"  # an operator's fault
+    CONTENT_REFUSED = "content_refused"  # the provider refuses the text
+    SENDER_REFUSED = "sender_refused"  # the provider refuses the sender
+    NO_CREDIT = "no_credit"  # the account with the provider is empty
+    PROVIDER_ACCOUNT = "provider_account"  # the provider refuses our credentials or service
+    PROVIDER_UNREACHABLE = "provider_unreachable"  # no connection, no answer, or only errors
+    PROVIDER_REFUSED = "provider_refused"  # refused by the provider for another reason
+    UNSURE = "unsure"  # sent, never answered, and the provider can't tell
+    NO_REPORT = "no_report"  # accepted by the provider, which never said what became of it
+    UNSPECIFIED = "unspecified"  # the provider gave no reason
+
+
+class ReportOn(IntEnum):
+    """When the sender wants to be told: SMPP registered_delivery bits 1-0 (3.4 §5.2.17, 5.0 §4.7.21)."""
+
+    NEVER = 0
+    FINAL = 1
+    FAILURE = 2
+    SUCCESS = 3
+
+    def wants(self, state: State) -> bool:
+        """True when a message that ended in `state` is to be reported."""
+        if self is ReportOn.FINAL:
+            return True
+        if self is ReportOn.FAILURE:
+            return state is not State.DELIVERED
+        return self is ReportOn.SUCCESS and state is State.DELIVERED
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One segment of a long message, as its client submitted it; it has an id and gets a receipt of its own."""
+
+    part_id: int
+    number: int  # 1-based
+    report_on: ReportOn = ReportOn.NEVER
+    native: dict[str, Any] = {}
+
+
+class Segment(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a submitted part belongs, and its user data; the text is decoded only when all parts are joined,
+    because clients cut inside escape and surrogate pairs.
+    """
+
+    reference: int
+    total: int  # 2..255
+    number: int  # 1..total
+    scheme: str  # udh8 | udh16 | sar: equal references of different schemes are different sets
+    octets: bytes  # user data without its header
+    alphabet: str  # a name that `bridge.sms.encoding.decode` knows, or "binary"
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an account submits; immutable. What becomes of it is kept beside it by the store."""
+
+    message_id: int
+    account: str
+    listener: str  # smpp | smtp | http: where it came in, and so how its reports go back
+    destination: str  # E.164 digits, no +
+    accepted_at: float
+    expires_at: float
+    source: str | None = None  # digits, or an alphanumeric sender; None: the provider's default
+    text: str | None = None
+    binary: bytes | None = None  # user data that is not text
+    udh: bytes | None = None  # user data header of `binary`, length octet included
+    flash: bool = False
+    priority: int = 0  # 0..3, 3 first
+    deliver_at: float | None = None
+    report_on: ReportOn = ReportOn.NEVER
+    client_ref: str | None = None
+    segment: Segment | None = None  # set while it is one part of a longer message; `text` is then None
+    parts: tuple[Part, ...] = ()  # empty: it came whole, and message_id is the id its client knows
+    native: dict[str, Any] = {}  # protocol details its listener needs to answer; nobody else reads them
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a provider says later about a message, in our words, the provider's own word kept in `native`."""
+
+    state: State
+    message_id: int | None = None  # when the provider echoes the reference that we gave it
+    provider_ref: str | None = None  # the provider's own id
+    reason: Reason | None = None
+    at: float | None = None  # by the provider's clock
+    native: str = ""
+
+
+class Inbound(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A message from a handset."""
+
+    source: str
+    destination: str
+    text: str
+    provider_ref: str | None = None
+    at: float | None = None
+
+
+# --- what came of a send: one of four values (promise 3) ---------------------------------------------------------
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """The provider has it. `state` is set when its answer already tells more than "accepted"."""
+
+    provider_ref: str | None = None
+    state: State = State.ENROUTE
+    reason: Reason | None = None
+    native: str = ""
+
+
+class Refused(msgspec.Struct, frozen=True, kw_only=True):
+    """The provider will never take it; the plan's next provider may."""
+
+    reason: Reason
+    native: str = ""
+
+
+class Retry(msgspec.Struct, frozen=True, kw_only=True):
+    """The provider certainly did not take it; it may be repeated.
+
+    `pause` says that our account with the provider is at fault: the lane stops and raises an alarm, messages wait.
+    """
+
+    reason: Reason
+    after_s: float | None = None
+    pause: bool = False
+    native: str = ""
+
+
+class Unsure(msgspec.Struct, frozen=True, kw_only=True):
+    """It was sent, and nobody knows whether it arrived."""
+
+    native: str = ""
+
+
+Outcome = Accepted | Refused | Retry | Unsure
+
+
+class Owed(msgspec.Struct, kw_only=True):
+    """Something we owe an account, a report or an inbound message, until it confirms that it has it."""
+
+    account: str
+    listener: str
+    created_at: float
+    due_at: float
+    known_id: int  # the id the client knows: of the message, of the part, or of the inbound message
+    owed_id: int = 0  # given by the store
+    attempts: int = 0
+    part: Part | None = None
+    message: Message | None = None
+    report: Report | None = None
+    inbound: Inbound | None = None
+
+
+def merge(state: State, report: State) -> State:
+    """The state after `report`: final never moves, UNKNOWN says nothing, and nothing goes back to less advanced."""
+    if state in FINAL or report is State.UNKNOWN or _RANK[report] <= _RANK[state]:
+        return state
+    return report
+
+
+_RANK = {
+    State.SCHEDULED: 0,
+    State.ACCEPTED: 1,
+    State.ENROUTE: 2,
+    **dict.fromkeys(FINAL, 3),
+}
+
+
+def owed_for(message: Message, report: Report, now: float) -> list[Owed]:
+    """Who is to be told of the final `report`: each part that asked, or the whole when it came whole."""
+    told: list[tuple[int, Part | None]] = []
+    if message.parts:
+        told = [(part.part_id, part) for part in message.parts if part.report_on.wants(report.state)]
+    elif message.report_on.wants(report.state):
+        told = [(message.message_id, None)]
+    return [
+        Owed(
+            account=message.account,
+            listener=message.listener,
+            created_at=now,
+            due_at=now,
+            known_id=known_id,
+            part=part,
+            message=message,
+            report=report,
+        )
+        for known_id, part in told
+    ]

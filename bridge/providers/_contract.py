@@ -1,0 +1,237 @@
+"""What a provider is: pure functions between our words and one provider's HTTP API.
+
+A provider is one file `bridge/providers/NAME.py` with two names, `Settings` and `Provider`, plus one file of cases
+`tests/providers/NAME.yaml`. The folder is the registry. Nothing here opens a socket, reads a clock or logs: `build`
+turns attempts into a request, `interpret` turns the answer into outcomes, `reports` turns a callback into reports.
+What every provider shares (429, 5xx, 401/403, timeouts) is decided once, in `shared_outcome`.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, TypeVar
+
+import msgspec
+from pydantic import Field
+
+from bridge.errors import BridgeError
+from bridge.message import Inbound, Message, Outcome, Reason, Report, Retry, Unsure
+from bridge.values import Duration, Rate, Secret, Settings
+
+T = TypeVar("T")
+
+
+class ProviderSettings(Settings):
+    """Settings every provider has; a provider's own `Settings` adds to them."""
+
+    type: str
+    rate: Rate | None = None  # messages a second; None: no limit
+    concurrency: int = Field(default=8, ge=1, le=1000)  # requests under way at once
+    timeout: Duration = 30.0
+    callback_token: Secret | None = None  # the last segment of the callback's path
+    on_unsure: Literal["retry", "fail", "hold"] | None = None  # None: retry where repeating is harmless, else hold
+    report_timeout: Duration = 3 * 86400.0  # after which a message without a final report becomes `unknown`
+    poll: Duration = 15.0  # from sending to the first question for a missing report; then ever longer
+    batch: int | None = Field(default=None, ge=1)  # messages in one request; None: all the API takes
+
+
+class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
+    """What the API can carry; the rest is refused or degraded before `build`."""
+
+    batch_size: int = 1
+    idempotent: bool = False  # a repeated reference is recognised and not sent twice
+    lookup: bool = False  # `poll` tells what became of a reference, also of one never answered
+    binary: bool = False
+    flash: bool = False
+    alphanumeric_source: bool = True
+    source_max: int = 20
+    text_max: int | None = None  # characters
+    validity: bool = False
+    schedule: bool = False
+    push_reports: bool = False
+    poll_reports: bool = False
+    inbound: bool = False
+
+
+class Attempt(msgspec.Struct, frozen=True):
+    """One send of one message."""
+
+    message: Message
+    reference: str  # [0-9a-f]{1,32}, the same for every attempt of a message at any provider
+    number: int = 1  # 1-based
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """An HTTP request to make; the header values may hold secrets, so `repr` shows names only."""
+
+    method: str
+    url: str
+    headers: dict[str, str] = {}
+    body: bytes | None = None
+
+    def __repr__(self) -> str:
+        return f"Request({self.method} {self.url.partition('?')[0]}, headers={sorted(self.headers)})"
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """An HTTP answer; header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+
+
+class Callback(msgspec.Struct, frozen=True, kw_only=True):
+    """A request that a provider makes to us; header names are lower case; `path` is what follows its own prefix."""
+
+    method: str
+    path: str = ""
+    query: dict[str, str] = {}
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+
+
+class Heard(msgspec.Struct, frozen=True, kw_only=True):
+    """What a callback or a poll says: reports, inbound messages, and the answer the provider expects."""
+
+    items: Sequence[Report | Inbound] = ()
+    status: int = 200
+    body: bytes = b"ok"
+    content_type: str = "text/plain"
+
+
+class BadCallback(BridgeError):
+    """A callback that cannot be taken: `status` 400 (not understood), 401 (not authentic), 405 (method)."""
+
+    def __init__(self, text: str, *, status: int = 400) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """A message whose fate is asked of the provider."""
+
+    message_id: int
+    reference: str
+    provider_ref: str | None = None
+
+
+class Provider(ABC):
+    """The contract. One object per configured provider, made once, without state that a call changes."""
+
+    capabilities: ClassVar[Capabilities]
+
+    def __init__(self, name: str, settings: Any, references: References) -> None:
+        self.name = name
+        self.settings = settings
+        self.references = references
+
+    @property
+    def batch_size(self) -> int:
+        """Messages that one request may hold here."""
+        return min(self.capabilities.batch_size, self.settings.batch or self.capabilities.batch_size)
+
+    def batch_key(self, message: Message) -> object:
+        """Messages with equal keys may share a request; default: any two may."""
+        return None
+
+    @abstractmethod
+    def build(self, attempts: Sequence[Attempt]) -> Request:
+        """The request that sends `attempts` (1..batch_size, equal batch_key)."""
+
+    @abstractmethod
+    def interpret(self, response: Response, attempts: Sequence[Attempt]) -> list[Outcome]:
+        """One outcome per attempt, in their order, whatever the bytes are."""
+
+    def reports(self, callback: Callback) -> Heard:
+        """What a callback says. Raises BadCallback."""
+        raise BadCallback(f"{self.name} takes no callbacks", status=404)
+
+    def poll(self, wanted: Sequence[Reference]) -> list[Request]:
+        """Requests that ask for the fate of `wanted`; only with `poll_reports` or `lookup`."""
+        return []
+
+    def heard(self, response: Response, wanted: Sequence[Reference]) -> Heard:
+        """What the answer to one request of `poll` says; unknown messages give no report. `wanted` as for `poll`."""
+        return Heard()
+
+    def answer(self, request: Request) -> Response | None:
+        """The answer itself, for a provider that needs no network (`virtual`); None: send it."""
+        return None
+
+
+# What a 63-bit positive integer looks like: `int` alone would also take signs, spaces, underscores and any length.
+_MESSAGE_ID = re.compile(r"[1-7][0-9a-f]{15}|[1-9a-f][0-9a-f]{0,14}", re.IGNORECASE)
+
+
+class References:
+    """Turns our message ids into references and back; the prefix keeps two stores apart at the same provider."""
+
+    def __init__(self, store_id: str) -> None:
+        """`store_id`: 12 hex digits, made once with the store."""
+        self._prefix = store_id
+
+    def of(self, message_id: int) -> str:
+        """The reference of a message: lower-case hex, 13 to 28 characters."""
+        return f"{self._prefix}{message_id:x}"
+
+    def message_id(self, reference: str | None) -> int | None:
+        """The message of a reference, or None when it is not ours."""
+        if not reference or not reference.lower().startswith(self._prefix):
+            return None
+        digits = reference[len(self._prefix) :]
+        return int(digits, 16) if _MESSAGE_ID.fullmatch(digits) else None
+
+
+_MEANINGS: dict[int, Outcome] = {
+    401: Retry(reason=Reason.PROVIDER_ACCOUNT, pause=True),
+    403: Retry(reason=Reason.PROVIDER_ACCOUNT, pause=True),
+    407: Retry(reason=Reason.PROVIDER_ACCOUNT, pause=True),
+    # A proxy in between may have passed the request on before it gave up: nobody knows.
+    408: Unsure(),
+    500: Unsure(),
+    502: Unsure(),
+    504: Unsure(),
+}
+
+
+def shared_outcome(response: Response) -> Outcome | None:
+    """What an HTTP status means at every provider; None: the body decides."""
+    status = response.status
+    native = f"HTTP {status}"
+    if status in (429, 503):
+        reason = Reason.THROTTLED if status == 429 else Reason.PROVIDER_UNREACHABLE
+        return Retry(reason=reason, after_s=retry_after_s(response), native=native)
+    meaning = _MEANINGS.get(status)
+    if meaning is not None:
+        return msgspec.structs.replace(meaning, native=native)
+    if status >= 500:
+        return Retry(reason=Reason.PROVIDER_UNREACHABLE, native=native)
+    return None
+
+
+def status_outcome(response: Response) -> Outcome:
+    """What an answer means whose body says nothing usable; a refusal by status alone is not the message's fault."""
+    shared = shared_outcome(response)
+    if shared is not None:
+        return shared
+    native = f"HTTP {response.status}"
+    if 300 <= response.status < 500:
+        return Retry(reason=Reason.PROVIDER_REFUSED, native=native)
+    return Unsure(native=native)
+
+
+def decode(body: bytes, kind: type[T]) -> T | None:
+    """The JSON of a foreign body as `kind`, None when it is anything else; never raises, whatever the bytes are."""
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def retry_after_s(response: Response) -> float | None:
+    """Seconds of a `Retry-After` in its delta form (RFC 9110 §10.2.3), at most a day; None without one."""
+    value = response.headers.get("retry-after", "").strip()
+    return min(float(value), 86400.0) if value.isascii() and value.isdigit() else None

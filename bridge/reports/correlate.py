@@ -1,0 +1,31 @@
+"""What a report changes: one pure function, decided by `merge` (final never moves) and by who speaks.
+
+A message whose plan has gone on to another provider is no longer the first one's to fail: a late failure from there
+is only noted, a late delivery counts.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from bridge.message import FINAL, Reason, Report, State, merge, owed_for
+from bridge.store import Standing, Verdict
+
+_NOTHING = Verdict(None)
+
+
+def decide(standing: Standing, provider: str, report: Report, now: float) -> Verdict:
+    """The verdict on `report`, which `provider` (its configured name) gives at `now`."""
+    if provider != standing.lane and report.state is not State.DELIVERED:
+        return _NOTHING
+    if report.reason is Reason.NO_REPORT and standing.state not in FINAL:
+        state = State.UNKNOWN  # nobody will tell any more: our own last word
+    else:
+        state = merge(standing.state, report.state)
+    if state is standing.state:
+        return _NOTHING
+    if state not in FINAL:
+        return Verdict(state, report.reason)
+    if state is not State.DELIVERED and report.reason is None:
+        report = msgspec.structs.replace(report, reason=Reason.UNSPECIFIED)
+    return Verdict(state, report.reason, owed_for(standing.decode(), report, now))

@@ -1,0 +1,282 @@
+"""What we owe accounts, kept until they confirm it: an outbox for each account and listener.
+
+The disk holds everything that is owed; an outbox holds in memory what comes next, in order, up to a bound. Whoever
+hands it over (an SMPP session with room in its window, a callback, a mail) is a `Sink`. A sink says `confirmed`,
+`later` (it failed; it comes again after a growing delay, the others meanwhile), `returned` (it was never tried) or
+`given_up`. What is older than the account's cap is given up with a visible event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+
+import structlog
+
+from bridge.errors import StoreUnavailable
+from bridge.message import Owed
+from bridge.store import Event, Store
+from bridge.telemetry import metrics
+
+log = structlog.get_logger("bridge.reports")
+
+_IN_MEMORY = 2000  # owed things of one account and listener
+_LOAD = 500
+_DELAY_MIN_S = 5.0
+_DELAY_MAX_S = 3600.0
+_FAILURES_TO_PAUSE = 5
+_STORE_RETRY_S = 1.0
+
+
+class Sink(Protocol):
+    """Hands owed things to an account."""
+
+    def room(self) -> int:
+        """How many may be given to it now."""
+
+    def send(self, owed: Owed) -> None:
+        """Starts to hand it over; the outbox hears later what came of it."""
+
+
+class Outbox:
+    """What one account is owed over one listener."""
+
+    def __init__(self, listener: str, account: str, store: Store, *, kept_s: float, clock: Callable[[], float]) -> None:
+        """`kept_s`: how long something is kept for an account that does not take it."""
+        self.listener = listener
+        self.account = account
+        self.kept_s = kept_s
+        self.sink: Sink | None = None
+        self._store = store
+        self._clock = clock
+        self._ready: deque[Owed] = deque()
+        self._held: set[int] = set()  # owed_ids in memory: ready or with the sink
+        self._disordered = False  # something returned stands before what is older
+        self._after = 0  # the last owed_id that memory has seen
+        self._on_disk = False  # the disk may hold more that is due
+        self._spills = 0
+        self._loading = False
+        self._gone: set[int] = set()  # left memory while a load ran: what it read of them is stale
+        self._confirmed: list[tuple[Owed, Event]] = []
+        self._failures = 0  # in a row
+        self._paused_until = 0.0
+        self._again: asyncio.TimerHandle | None = None
+        self._again_at = float("inf")
+
+    @property
+    def waiting(self) -> int:
+        """Things in memory that no sink has yet."""
+        return len(self._ready)
+
+    def offer(self, owed: Iterable[Owed]) -> None:
+        """Takes things that are on disk now."""
+        for item in owed:
+            if self._on_disk or len(self._held) >= _IN_MEMORY:
+                self._on_disk = True
+                self._spills += 1
+            else:
+                self._ready.append(item)
+                self._held.add(item.owed_id)
+                self._after = max(self._after, item.owed_id)
+        self.pump()
+
+    def look(self) -> None:
+        """Looks on disk, from the oldest on."""
+        self._after = 0
+        self._on_disk = True
+        self._spills += 1
+        self.pump()
+
+    def pump(self) -> None:
+        """Gives the sink what it has room for; to be called whenever it may have got some."""
+        if self.sink is None:
+            return
+        now = self._clock()
+        if now < self._paused_until:
+            self._look_at(self._paused_until)
+            return
+        if self._disordered:
+            self._ready = deque(sorted(self._ready, key=lambda item: item.owed_id))
+            self._disordered = False
+        room = self.sink.room()
+        while room > 0 and self._ready:
+            item = self._ready.popleft()
+            if now >= item.created_at + self.kept_s:
+                self.given_up(item, "too old")
+                continue
+            self.sink.send(item)
+            room -= 1
+        if self._on_disk and not self._ready:
+            self._load(now)
+
+    # --- what the sink says -----------------------------------------------------------------------------------------
+
+    def confirmed(self, owed: Owed, event: Event) -> None:
+        """The account has it: `event` goes into the message's timeline."""
+        self._failures = 0
+        metrics.handed.labels(self.listener).inc()
+        self._forget(owed, event)
+
+    def returned(self, owed: Owed) -> None:
+        """It was not tried, or nobody knows: it is next again."""
+        self._ready.appendleft(owed)
+        self._disordered = True
+
+    def later(self, owed: Owed, why: str) -> None:
+        """It failed now: it comes again after a delay; after several failures in a row, so does everything."""
+        self._failures += 1
+        owed.attempts += 1
+        delay_s = min(_DELAY_MAX_S, _DELAY_MIN_S * 2.0 ** min(owed.attempts - 1, 20))
+        now = self._clock()
+        owed.due_at = now + delay_s
+        log.info("report_later", listener=self.listener, account=self.account, why=why, attempts=owed.attempts,
+                 delay_s=round(delay_s))  # fmt: skip
+        if self._failures >= _FAILURES_TO_PAUSE:
+            self._paused_until = now + min(delay_s, 60.0)
+        self._postpone(owed)
+
+    def given_up(self, owed: Owed, why: str) -> None:
+        """It will never be taken: it is forgotten, visibly."""
+        log.warning("report_given_up", listener=self.listener, account=self.account, id=owed.known_id, why=why)
+        self._forget(owed, {"at": self._clock(), "event": "report_given_up", "id": owed.known_id, "why": why})
+
+    # --- the store --------------------------------------------------------------------------------------------------
+
+    def _postpone(self, owed: Owed) -> None:
+        done = self._store.postpone([owed])
+
+        def postponed(future: asyncio.Future[None]) -> None:
+            if future.cancelled() or future.exception() is not None:
+                asyncio.get_running_loop().call_later(_STORE_RETRY_S, self._postpone, owed)
+                return
+            self._let_go([owed.owed_id])
+            self._look_at(owed.due_at)
+
+        done.add_done_callback(postponed)
+
+    def _look_at(self, at: float) -> None:
+        if at >= self._again_at:
+            return
+        if self._again is not None:
+            self._again.cancel()
+        self._again_at = at
+        self._again = asyncio.get_running_loop().call_later(max(0.0, at - self._clock()) + 0.01, self._look_now)
+
+    def _look_now(self) -> None:
+        self._again = None
+        self._again_at = float("inf")
+        self.look()
+
+    def _forget(self, owed: Owed, event: Event) -> None:
+        if not self._confirmed:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._confirmed.append((owed, event))
+
+    def _flush(self) -> None:
+        confirmed, self._confirmed = self._confirmed, []
+        done = self._store.handed(confirmed)
+
+        def forgotten(future: asyncio.Future[None]) -> None:
+            if future.cancelled() or future.exception() is not None:
+                # Not forgotten on disk: if we stop now the account gets it again, which it was promised to expect.
+                self._confirmed += confirmed
+                asyncio.get_running_loop().call_later(_STORE_RETRY_S, self._flush)
+                return
+            self._let_go([owed.owed_id for owed, _ in confirmed])
+            if self._on_disk and not self._ready:
+                self.pump()
+
+        done.add_done_callback(forgotten)
+
+    def _let_go(self, owed_ids: Sequence[int]) -> None:
+        self._held.difference_update(owed_ids)
+        if self._loading:
+            self._gone.update(owed_ids)
+
+    def _load(self, now: float) -> None:
+        if self._loading or len(self._held) >= _IN_MEMORY:
+            return
+        self._loading = True
+        after, spills = self._after, self._spills
+        load = self._store.owed(self.listener, self.account, after, _LOAD, now)
+
+        def loaded(future: asyncio.Future[list[Owed]]) -> None:
+            self._loading = False
+            if future.cancelled() or future.exception() is not None:
+                self._look_at(self._clock() + _STORE_RETRY_S)
+                return
+            owed = future.result()
+            fresh = [item for item in owed if item.owed_id not in self._held and item.owed_id not in self._gone]
+            self._gone.clear()
+            self._ready.extend(fresh)
+            self._held.update(item.owed_id for item in fresh)
+            if owed and after == self._after:
+                self._after = owed[-1].owed_id
+            if len(owed) < _LOAD and spills == self._spills:
+                self._on_disk = False
+            self.pump()
+
+        load.add_done_callback(loaded)
+
+
+class Delivery:
+    """All outboxes."""
+
+    def __init__(self, store: Store, kept_s: Callable[[str], float], clock: Callable[[], float]) -> None:
+        """`kept_s` gives an account's age cap in seconds."""
+        self._store = store
+        self._kept_s = kept_s
+        self._clock = clock
+        self._outboxes: dict[tuple[str, str], Outbox] = {}
+
+    def outbox(self, listener: str, account: str) -> Outbox:
+        """The outbox of an account over a listener, made at first use."""
+        key = (listener, account)
+        outbox = self._outboxes.get(key)
+        if outbox is None:
+            outbox = Outbox(listener, account, self._store, kept_s=self._kept_s(account), clock=self._clock)
+            self._outboxes[key] = outbox
+        return outbox
+
+    def offer(self, owed: Sequence[Owed]) -> None:
+        """Sorts owed things, on disk already, into their outboxes."""
+        if len(owed) == 1:
+            self.outbox(owed[0].listener, owed[0].account).offer(owed)
+            return
+        sorted_: dict[tuple[str, str], list[Owed]] = {}
+        for item in owed:
+            sorted_.setdefault((item.listener, item.account), []).append(item)
+        for (listener, account), items in sorted_.items():
+            self.outbox(listener, account).offer(items)
+
+    @property
+    def waiting(self) -> int:
+        """Things in memory that wait to be handed over."""
+        return sum(outbox.waiting for outbox in self._outboxes.values())
+
+    async def recover(self) -> None:
+        """Opens an outbox for everybody to whom an earlier process owed something."""
+        for listener, account, _ in await self._store.owing():
+            self.outbox(listener, account).look()
+
+    async def sweep(self, batch: int = 500) -> None:
+        """Gives up what is older than its account's cap; call it about once a minute."""
+        now = self._clock()
+        for listener, account, _ in await self._store.owing():
+            outbox = self.outbox(listener, account)
+            if outbox.sink is not None and outbox.sink.room() > 0:
+                continue  # it is being handed over: `pump` looks at the age
+            oldest = await self._store.owed(listener, account, 0, batch, now + outbox.kept_s)
+            old = [item for item in oldest if now >= item.created_at + outbox.kept_s]
+            events: list[tuple[Owed, Event]] = [
+                (item, {"at": now, "event": "report_given_up", "id": item.known_id, "why": "too old"}) for item in old
+            ]
+            if events:
+                log.warning("reports_given_up", listener=listener, account=account, reports=len(events), why="too old")
+                try:
+                    await self._store.handed(events)
+                except StoreUnavailable as error:
+                    log.error("sweep_waits_for_store", error=str(error))
+                    return

@@ -1,0 +1,108 @@
+"""Asking providers for reports that did not come by themselves, and giving up on those that never will."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from bridge.errors import StoreUnavailable, TransportError
+from bridge.message import Reason, Report, State
+from bridge.providers._contract import Heard, Provider, Reference, Request
+from bridge.reports.callbacks import Hearing
+from bridge.store import Awaiting, Store
+from bridge.transport import Transport
+
+log = structlog.get_logger("bridge.reports")
+
+_ROUND = 200  # messages looked at in one round
+_PAUSE_S = 1.0
+_POLL_MAX_S = 3600.0
+
+
+def next_poll_s(age_s: float, first_s: float) -> float:
+    """Seconds until the next question, `age_s` after sending: half of the age again, from `first_s` to an hour."""
+    return max(first_s, min(_POLL_MAX_S, age_s / 2))
+
+
+class Polling:
+    """Watches over the messages that one provider has."""
+
+    def __init__(
+        self, provider: Provider, store: Store, transport: Transport, hearing: Hearing, clock: Callable[[], float]
+    ) -> None:
+        self._provider = provider
+        self._store = store
+        self._transport = transport
+        self._hearing = hearing
+        self._clock = clock
+        self._asking = asyncio.Semaphore(max(1, provider.settings.concurrency // 2))
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                pause_s = await self._round()
+            except StoreUnavailable as error:
+                log.error("polling_waits_for_store", provider=self._provider.name, error=str(error))
+                pause_s = _PAUSE_S
+            if pause_s:
+                await asyncio.sleep(pause_s)
+
+    async def _round(self) -> float:
+        """One look at what is due; gives the seconds until the next."""
+        now = self._clock()
+        settings = self._provider.settings
+        due, next_due = await self._store.awaiting(self._provider.name, _ROUND, now)
+        if not due:
+            return _PAUSE_S if next_due is None else min(_PAUSE_S, max(0.05, next_due - now))
+        over = [item for item in due if now >= item.sent_at + settings.report_timeout]
+        if over:
+            given_up = [
+                Report(
+                    state=State.UNKNOWN, message_id=item.message_id, reason=Reason.NO_REPORT, native="no report came"
+                )
+                for item in over
+            ]
+            await self._hearing.keep(self._provider.name, Heard(items=given_up))
+        waiting = [item for item in due if now < item.sent_at + settings.report_timeout]
+        if not waiting:
+            return 0
+        await self._store.ask_again([(item.message_id, self._next_at(item, now)) for item in waiting])
+        if self._provider.capabilities.poll_reports:
+            await self._ask(waiting)
+        return 0
+
+    def _next_at(self, item: Awaiting, now: float) -> float:
+        deadline: float = item.sent_at + self._provider.settings.report_timeout
+        if not self._provider.capabilities.poll_reports:
+            return deadline
+        return min(deadline, now + next_poll_s(now - item.sent_at, self._provider.settings.poll))
+
+    async def _ask(self, waiting: list[Awaiting]) -> None:
+        references = self._provider.references
+        wanted = [Reference(item.message_id, references.of(item.message_id), item.provider_ref) for item in waiting]
+        try:
+            requests = self._provider.poll(wanted)
+        except Exception:
+            log.exception("provider_poll_failed", provider=self._provider.name)
+            return
+        await asyncio.gather(*(self._ask_one(request, wanted) for request in requests))
+
+    async def _ask_one(self, request: Request, wanted: list[Reference]) -> None:
+        provider = self._provider
+        async with self._asking:
+            try:
+                response = provider.answer(request)
+                if response is None:
+                    response = await self._transport.send(request, timeout_s=provider.settings.timeout)
+                heard: Heard = provider.heard(response, wanted)
+            except TransportError as error:
+                log.info("poll_failed", provider=provider.name, error=str(error))
+                return
+            except Exception:
+                log.exception("provider_heard_failed", provider=provider.name)
+                return
+            if heard.items:
+                await self._hearing.keep(provider.name, heard)

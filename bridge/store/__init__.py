@@ -1,0 +1,183 @@
+"""The store: what it keeps, in the words of the domain. Engines (`sqlite`) implement `Store`; no SQL shows here.
+
+Every verb that writes returns a future that is done when the write is on disk (one sync for all that has gathered),
+or fails with StoreUnavailable when nothing of it was kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from typing import Any, Protocol
+
+import msgspec
+
+from bridge.message import Inbound, Message, Owed, Reason, Report, State
+
+Event = dict[str, Any]  # one step of a timeline: at, event, and what belongs to it
+
+
+class Stage(IntEnum):
+    """Who has to do something about a message next."""
+
+    QUEUED = 0  # its lane, once `next_at` has come
+    LEASED = 1  # its lane has it in memory; after a crash it is queued again
+    SENT = 2  # its provider; at `next_at` we ask for a report, or give up waiting
+    FINAL = 3  # nobody
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A message to keep. `owed` only with a final state (refused after it was taken)."""
+
+    message: Message
+    plan: tuple[str, ...]
+    stage: Stage
+    next_at: float | None
+    state: State = State.ACCEPTED
+    reason: Reason | None = None
+    joins: tuple[int, ...] = ()  # the parts that it was joined from
+    owed: Sequence[Owed] = ()
+
+
+class Queued(msgspec.Struct, kw_only=True):
+    """A message on its way to a provider, as its lane holds it."""
+
+    message: Message
+    plan: tuple[str, ...]
+    step: int = 0  # index into plan: the provider that has it now
+    attempts: int = 0  # made at that provider
+    begun: bool = False  # an attempt was under way when its lane last heard of it: may have been sent
+
+
+class Settlement(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of an attempt. Not applied to a message that a report has made final meanwhile."""
+
+    message_id: int
+    stage: Stage
+    state: State
+    lane: str
+    step: int
+    attempts: int
+    next_at: float | None
+    event: Event
+    begun: bool = False
+    sent_at: float | None = None
+    provider_ref: str | None = None
+    reason: Reason | None = None
+    owed: Sequence[Owed] = ()
+
+
+class Awaiting(msgspec.Struct, frozen=True, kw_only=True):
+    """A message whose report is due."""
+
+    message_id: int
+    provider_ref: str | None
+    sent_at: float
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is known of a message."""
+
+    message: Message
+    state: State
+    reason: Reason | None
+    provider: str | None
+    provider_ref: str | None
+    attempts: int
+    updated_at: float
+    timeline: list[Event]
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """Where a message stands when a report for it comes; `decode` reads the message itself only when it is needed."""
+
+    state: State
+    lane: str
+    decode: Callable[[], Message]
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What a report changes: the new state (None: nothing), its reason, and who is to be told."""
+
+    state: State | None
+    reason: Reason | None = None
+    owed: Sequence[Owed] = ()
+
+
+# (where it stands, the provider that says so, what it says, now) -> what changes
+Decide = Callable[[Standing, str, Report, float], Verdict]
+
+
+class Recorded(msgspec.Struct, kw_only=True):
+    """What a batch of reports led to."""
+
+    owed: list[Owed] = []
+    parked: int = 0  # no such message yet: kept until its provider's answer names it
+    stray: int = 0  # names a message that is not here (any more)
+
+
+class Store(Protocol):
+    """What the loops ask of a store."""
+
+    store_id: str
+    queued: int  # messages not yet with a provider, on disk and in memory
+
+    def next_id(self) -> int:
+        """A new id for a message, part or owed thing; never given out twice. Raises StoreUnavailable."""
+
+    def accept(self, entries: Sequence[Entry]) -> asyncio.Future[None]:
+        """Keeps new messages."""
+
+    def keep_part(self, part: Message) -> asyncio.Future[None]:
+        """Keeps one part (`segment` set) until the rest of its message has come."""
+
+    def parts(self) -> list[Message]:
+        """Parts that wait for the rest of their message, oldest first (at start)."""
+
+    def begin(self, message_ids: Sequence[int]) -> asyncio.Future[None]:
+        """Notes that attempts start now, for providers that would send a repeated message twice."""
+
+    def settle(self, settlements: Sequence[Settlement]) -> asyncio.Future[list[Owed]]:
+        """Keeps what came of attempts; gives what is owed now."""
+
+    def claim(self, lane: str, limit: int, now: float) -> asyncio.Future[tuple[list[Queued], float | None]]:
+        """Leases due messages to a lane; and when the next one is due (None: there is none)."""
+
+    def awaiting(self, lane: str, limit: int, now: float) -> asyncio.Future[tuple[list[Awaiting], float | None]]:
+        """Messages with the provider whose report is due; and when the next one will be."""
+
+    def ask_again(self, due: Sequence[tuple[int, float]]) -> asyncio.Future[None]:
+        """Puts off the question for reports: (message_id, next_at)."""
+
+    def record(self, provider: str, reports: Sequence[Report], now: float) -> asyncio.Future[Recorded]:
+        """Keeps reports, final or not, early or repeated."""
+
+    def receive(
+        self, provider: str, inbound: Sequence[tuple[Inbound, Sequence[Owed]]], now: float
+    ) -> asyncio.Future[list[Owed]]:
+        """Keeps inbound messages, each with those it is owed to; one that was repeated is not owed again."""
+
+    def owed(self, listener: str, account: str, after: int, limit: int, now: float) -> asyncio.Future[list[Owed]]:
+        """What is owed to an account and due, in the order it came, after the given owed_id."""
+
+    def handed(self, confirmed: Sequence[tuple[Owed, Event]]) -> asyncio.Future[None]:
+        """Forgets what an account has confirmed, or what was given up; the event goes into the timeline."""
+
+    def postpone(self, owed: Sequence[Owed]) -> asyncio.Future[None]:
+        """Keeps `due_at` and `attempts` of what could not be handed over now."""
+
+    def owing(self) -> asyncio.Future[list[tuple[str, str, float]]]:
+        """(listener, account, earliest due) of all that is owed."""
+
+    def find(self, message_id: int) -> asyncio.Future[Record | None]:
+        """A message by its id, or by the id of one of its parts."""
+
+    def find_ref(self, account: str, client_ref: str, limit: int = 100) -> asyncio.Future[list[Record]]:
+        """Messages of an account by its own reference, newest first."""
+
+    def purge(self, before: float, limit: int) -> asyncio.Future[int]:
+        """Deletes final messages, oldest first, accepted before a time; gives how many."""
+
+    async def close(self) -> None:
+        """Commits what has gathered and closes."""

@@ -1,0 +1,171 @@
+-- name: read_meta
+-- A value of the store itself.
+SELECT value FROM meta WHERE name = ?;
+
+-- name: write_meta
+-- Sets a value of the store itself.
+INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value;
+
+-- name: accept
+-- Keeps a new message.
+INSERT INTO message (message_id, account, client_ref, stage, lane, next_at, state, reason, plan, step, attempts, begun,
+                     updated_at, body, timeline)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?, ?);
+
+-- name: keep_part
+-- Keeps a part of a long message.
+INSERT INTO part (part_id, created_at, body) VALUES (?, ?, ?);
+
+-- name: join_part
+-- A part has become part of a message.
+UPDATE part SET message_id = ?, body = NULL WHERE part_id = ?;
+
+-- name: waiting_parts
+-- Parts whose message is not whole.
+SELECT body FROM part WHERE message_id IS NULL ORDER BY part_id;
+
+-- name: begin
+-- An attempt that must not be repeated blindly starts.
+UPDATE message SET begun = 1 WHERE message_id = ?;
+
+-- name: settle
+-- What came of an attempt, unless a report was final first. The state never goes back.
+UPDATE message
+SET stage = ?, state = ?, lane = ?, step = ?, attempts = ?, begun = ?, next_at = ?, reason = ?, updated_at = ?,
+    sent_at = coalesce(?, sent_at), provider_ref = coalesce(?, provider_ref), timeline = timeline || ?
+WHERE message_id = ? AND stage < 3;
+
+-- name: settle_late
+-- The provider's answer came after a final report: only noted.
+UPDATE message SET provider_ref = coalesce(?, provider_ref), timeline = timeline || ? WHERE message_id = ?;
+
+-- name: due
+-- Messages a lane can have.
+SELECT message_id, body, plan, step, attempts, begun FROM message
+WHERE stage = 0 AND lane = ? AND next_at <= ? ORDER BY next_at LIMIT ?;
+
+-- name: lease
+-- A lane has it.
+UPDATE message SET stage = 1, next_at = ? WHERE message_id = ?;
+
+-- name: next_due
+-- When a lane's next message is due.
+SELECT min(next_at) FROM message WHERE stage = ? AND lane = ? AND next_at IS NOT NULL;
+
+-- name: release_leases
+-- What an earlier process had in memory is queued again.
+UPDATE message SET stage = 0, next_at = ? WHERE stage = 1 AND next_at IS NOT NULL;
+
+-- name: count_queued
+-- Messages that no provider has yet.
+SELECT count(*) FROM message WHERE stage IN (0, 1) AND next_at IS NOT NULL;
+
+-- name: awaiting
+-- Messages whose report is due.
+SELECT message_id, provider_ref, coalesce(sent_at, updated_at) FROM message
+WHERE stage = 2 AND lane = ? AND next_at <= ? ORDER BY next_at LIMIT ?;
+
+-- name: ask_again
+-- Puts off the question for a report.
+UPDATE message SET next_at = ? WHERE message_id = ? AND stage = 2;
+
+-- name: standing
+-- Where a message stands.
+SELECT message_id, state, lane, body, stage FROM message WHERE message_id = ?;
+
+-- name: standing_by_ref
+-- Where the message with a provider's reference stands.
+SELECT message_id, state, lane, body, stage FROM message WHERE provider_ref = ? ORDER BY message_id DESC LIMIT 1;
+
+-- name: note_report
+-- A report that changes nothing is noted, as long as the timeline is not very long.
+UPDATE message SET timeline = timeline || ? WHERE message_id = ? AND length(timeline) < 16000;
+
+-- name: apply_report
+-- A report that tells more than we knew.
+UPDATE message SET state = ?, reason = ?, updated_at = ?, timeline = timeline || ? WHERE message_id = ?;
+
+-- name: finish
+-- A report that is final.
+UPDATE message SET stage = 3, next_at = NULL, state = ?, reason = ?, updated_at = ?, timeline = timeline || ?
+WHERE message_id = ?;
+
+-- name: park
+-- A report for a message that the provider has not named yet.
+INSERT OR IGNORE INTO parked (provider, provider_ref, state, at, body) VALUES (?, ?, ?, ?, ?);
+
+-- name: parked
+-- Reports that came before the provider's answer.
+SELECT body FROM parked WHERE provider = ? AND provider_ref = ? ORDER BY at;
+
+-- name: unpark
+-- They have found their message.
+DELETE FROM parked WHERE provider = ? AND provider_ref = ?;
+
+-- name: count_parked
+-- Reports without a message.
+SELECT count(*) FROM parked;
+
+-- name: purge_parked
+-- Reports whose message never came.
+DELETE FROM parked WHERE at < ?;
+
+-- name: owe
+-- Something an account must be told.
+INSERT INTO owed (owed_id, listener, account, due_at, created_at, attempts, message_id, known_id, body)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: owed
+-- What is owed to an account and due.
+SELECT o.owed_id, o.due_at, o.created_at, o.attempts, o.known_id, o.body, m.body
+FROM owed o LEFT JOIN message m ON m.message_id = o.message_id
+WHERE o.listener = ? AND o.account = ? AND o.owed_id > ? AND o.due_at <= ? ORDER BY o.owed_id LIMIT ?;
+
+-- name: owing
+-- Whom we owe something, and from when.
+SELECT listener, account, min(due_at) FROM owed GROUP BY listener, account;
+
+-- name: last_owed
+-- The highest number given to anything owed.
+SELECT coalesce(max(owed_id), 0) FROM owed;
+
+-- name: handed
+-- It was confirmed.
+DELETE FROM owed WHERE owed_id = ?;
+
+-- name: postpone
+-- It could not be handed over now.
+UPDATE owed SET due_at = ?, attempts = ? WHERE owed_id = ?;
+
+-- name: see
+-- Notes an inbound message; nothing is inserted when it was there.
+INSERT OR IGNORE INTO seen (provider, provider_ref, at) VALUES (?, ?, ?);
+
+-- name: purge_seen
+-- Inbound messages that are no longer repeated.
+DELETE FROM seen WHERE at < ?;
+
+-- name: find
+-- All of a message.
+SELECT body, state, reason, lane, provider_ref, attempts, updated_at, timeline FROM message WHERE message_id = ?;
+
+-- name: find_by_part
+-- The message a part belongs to.
+SELECT message_id FROM part WHERE part_id = ?;
+
+-- name: find_ref
+-- Messages by their client's reference.
+SELECT body, state, reason, lane, provider_ref, attempts, updated_at, timeline FROM message
+WHERE account = ? AND client_ref = ? ORDER BY message_id DESC LIMIT ?;
+
+-- name: oldest
+-- The oldest messages from an id on.
+SELECT message_id, updated_at, stage FROM message WHERE message_id > ? ORDER BY message_id LIMIT ?;
+
+-- name: forget
+-- A message whose time has passed.
+DELETE FROM message WHERE message_id = ?;
+
+-- name: forget_parts
+-- The parts of a message whose time has passed.
+DELETE FROM part WHERE message_id = ?;

@@ -1,0 +1,478 @@
+"""The embedded store: one SQLite file, write-ahead log, every commit synced (`synchronous=FULL`)."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import re
+import secrets
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from bridge.errors import StoreUnavailable
+from bridge.message import FINAL, Inbound, Message, Owed, Reason, Report, State
+from bridge.store import Awaiting, Decide, Entry, Event, Queued, Record, Recorded, Settlement, Stage, Standing
+from bridge.store.writer import Writer
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+
+_ID_BLOCK = 100_000  # ids reserved on disk at once; a restart skips the rest of its block
+_LEASE_S = 3600.0  # only orders the leased ones: the process that holds the file is the only one that leases
+
+_pack = msgspec.msgpack.Encoder().encode
+_message = msgspec.msgpack.Decoder(Message).decode
+_report = msgspec.msgpack.Decoder(Report).decode
+_inbound = msgspec.msgpack.Decoder(Inbound).decode
+_json = msgspec.json.Encoder().encode
+_event = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+def _line(event: Event) -> str:
+    return _json(event).decode() + "\n"
+
+
+def _queries(text: str) -> dict[str, str]:
+    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
+    return {
+        name: "\n".join(line for line in sql.splitlines() if not line.startswith("--")).strip().rstrip(";")
+        for name, sql in zip(parts[::2], parts[1::2], strict=True)
+    }
+
+
+_FOLDER = resources.files("bridge.store") / "sql" / "sqlite"
+SQL = _queries((_FOLDER / "queries.sql").read_text())
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Brings the schema up to date: numbered files, forward only, each in a transaction of its own."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    steps = sorted(file.name for file in _FOLDER.iterdir() if re.match(r"\d{4}_", file.name))
+    if version > len(steps):
+        raise StoreUnavailable(f"the store was made by a newer version (schema {version}, this one knows {len(steps)})")
+    for number, name in enumerate(steps[version:], version + 1):
+        script = (_FOLDER / name).read_text()
+        connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+
+
+class SqliteStore:
+    """`bridge.store.Store` on one file that this process holds alone."""
+
+    def __init__(self, path: Path, now: float, decide: Decide) -> None:
+        """Opens or makes the file, migrates it, and queues again what an earlier process had leased.
+
+        Needs a running loop. `decide` says what a report changes. Raises StoreUnavailable when another process
+        holds the file, or when it cannot be used.
+        """
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = path.with_name(path.name + ".lock").open("a")
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreUnavailable(f"{path} is in use by another process; one process holds a store") from None
+        except OSError as error:
+            raise StoreUnavailable(f"{path} cannot be used: {error.strerror}") from None
+        try:
+            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-32000", "wal_autocheckpoint=4000"):
+                connection.execute(f"PRAGMA {pragma}")
+            connection.execute("PRAGMA journal_size_limit=67108864")
+            _migrate(connection)
+            self._reader = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._reader.execute("PRAGMA query_only=ON")
+        except sqlite3.Error as error:
+            self._lock.close()
+            raise StoreUnavailable(f"{path} cannot be used: {error}") from None
+        self._connection = connection
+        self._decide = decide
+        self._read_thread = ThreadPoolExecutor(1, "store-read")
+        connection.execute("BEGIN IMMEDIATE")
+        self.store_id = self._meta("store_id") or secrets.token_hex(6)
+        connection.execute(SQL["write_meta"], ("store_id", self.store_id))
+        connection.execute(SQL["release_leases"], (now,))
+        self._next_id = int(self._meta("next_id") or 1)
+        self._id_end = self._reserved = self._next_id + _ID_BLOCK
+        connection.execute(SQL["write_meta"], ("next_id", str(self._id_end)))
+        connection.execute("COMMIT")
+        self._next_owed: int = connection.execute(SQL["last_owed"]).fetchone()[0] + 1
+        self._count()
+        self._purged_to = 0
+        self._writer = Writer(connection, self._count)
+
+    def _count(self) -> None:
+        self.queued: int = self._connection.execute(SQL["count_queued"]).fetchone()[0]
+        self._parked: int = self._connection.execute(SQL["count_parked"]).fetchone()[0]
+
+    def _meta(self, name: str) -> str | None:
+        row = self._connection.execute(SQL["read_meta"], (name,)).fetchone()
+        return row[0] if row else None
+
+    async def close(self) -> None:
+        """Commits what has gathered and closes the file."""
+        await self._writer.close()
+        self._read_thread.shutdown()
+        self._reader.close()
+        self._connection.close()
+        self._lock.close()
+
+    @property
+    def commits(self) -> int:
+        """Commits made since start."""
+        return self._writer.commits
+
+    def next_id(self) -> int:
+        """A new id; the next block is reserved long before this one ends. Raises StoreUnavailable."""
+        given = self._next_id
+        if given >= self._id_end:
+            raise StoreUnavailable("no message id could be reserved on disk")
+        self._next_id = given + 1
+        if self._id_end - given == _ID_BLOCK // 2 and self._reserved == self._id_end:
+            self._reserve()
+        return given
+
+    def _reserve(self) -> None:
+        self._reserved = end = self._id_end + _ID_BLOCK
+
+        def reserved(future: asyncio.Future[Any]) -> None:
+            if future.cancelled() or future.exception() is not None:
+                self._reserved = self._id_end
+                asyncio.get_running_loop().call_later(1.0, self._reserve)
+            else:
+                self._id_end = end
+
+        self._writer.write(lambda c: c.execute(SQL["write_meta"], ("next_id", str(end)))).add_done_callback(reserved)
+
+    # --- in -----------------------------------------------------------------------------------------------------
+
+    def accept(self, entries: Sequence[Entry]) -> asyncio.Future[None]:
+        """Keeps new messages."""
+
+        def run(connection: sqlite3.Connection) -> None:
+            self.queued += sum(entry.stage <= Stage.LEASED for entry in entries)
+            connection.executemany(SQL["accept"], [_message_row(entry) for entry in entries])
+            for entry in entries:
+                if entry.joins:
+                    message_id = entry.message.message_id
+                    connection.executemany(SQL["join_part"], [(message_id, part_id) for part_id in entry.joins])
+                if entry.owed:
+                    self._owe(connection, entry.message.message_id, entry.owed)
+
+        return self._writer.write(run, len(entries))
+
+    def keep_part(self, part: Message) -> asyncio.Future[None]:
+        """Keeps one part until the rest of its message has come."""
+
+        def run(connection: sqlite3.Connection) -> None:
+            connection.execute(SQL["keep_part"], (part.message_id, part.accepted_at, _pack(part)))
+
+        return self._writer.write(run)
+
+    def parts(self) -> list[Message]:
+        """Parts that wait for the rest of their message, oldest first."""
+        return [_message(body) for (body,) in self._connection.execute(SQL["waiting_parts"])]
+
+    # --- out ----------------------------------------------------------------------------------------------------
+
+    def claim(self, lane: str, limit: int, now: float) -> asyncio.Future[tuple[list[Queued], float | None]]:
+        """Leases due messages to a lane; and when the next one is due."""
+
+        def run(connection: sqlite3.Connection) -> tuple[list[Queued], float | None]:
+            rows = connection.execute(SQL["due"], (lane, now, limit)).fetchall()
+            connection.executemany(SQL["lease"], [(now + _LEASE_S, row[0]) for row in rows])
+            (next_due,) = connection.execute(SQL["next_due"], (Stage.QUEUED, lane)).fetchone()
+            queued = [
+                Queued(
+                    message=_message(body), plan=tuple(plan.split(",")), step=step, attempts=attempts, begun=bool(begun)
+                )
+                for _, body, plan, step, attempts, begun in rows
+            ]
+            return queued, next_due
+
+        return self._writer.write(run, limit)
+
+    def begin(self, message_ids: Sequence[int]) -> asyncio.Future[None]:
+        """Notes that attempts start now."""
+
+        def run(connection: sqlite3.Connection) -> None:
+            connection.executemany(SQL["begin"], [(message_id,) for message_id in message_ids])
+
+        return self._writer.write(run, len(message_ids))
+
+    def settle(self, settlements: Sequence[Settlement]) -> asyncio.Future[list[Owed]]:
+        """Keeps what came of attempts; gives what is owed now."""
+
+        def run(connection: sqlite3.Connection) -> list[Owed]:
+            owed: list[Owed] = []
+            for settlement in settlements:
+                owed += self._settle(connection, settlement)
+            return owed
+
+        return self._writer.write(run, len(settlements))
+
+    def _settle(self, connection: sqlite3.Connection, done: Settlement) -> Sequence[Owed]:
+        line = _line(done.event)
+        now = done.event["at"]
+        changed = connection.execute(
+            SQL["settle"],
+            (done.stage, done.state, done.lane, done.step, done.attempts, done.begun, done.next_at, done.reason, now,
+             done.sent_at, done.provider_ref, line, done.message_id),
+        ).rowcount  # fmt: skip
+        if not changed:
+            connection.execute(SQL["settle_late"], (done.provider_ref, line, done.message_id))
+            return ()
+        if done.stage >= Stage.SENT:
+            self.queued -= 1
+        if done.owed:
+            self._owe(connection, done.message_id, done.owed)
+        if not self._parked or done.provider_ref is None:
+            return done.owed
+        # Reports that came before this answer, known by nothing but the provider's id.
+        key = (done.lane, done.provider_ref)
+        recorded = Recorded(owed=list(done.owed))
+        for (body,) in connection.execute(SQL["parked"], key).fetchall():
+            self._record(connection, done.lane, _report(body), now, recorded)
+        self._parked -= connection.execute(SQL["unpark"], key).rowcount
+        return recorded.owed
+
+    # --- back ---------------------------------------------------------------------------------------------------
+
+    def awaiting(self, lane: str, limit: int, now: float) -> asyncio.Future[tuple[list[Awaiting], float | None]]:
+        """Messages with the provider whose report is due; and when the next one will be."""
+
+        def run(connection: sqlite3.Connection) -> tuple[list[Awaiting], float | None]:
+            rows = connection.execute(SQL["awaiting"], (lane, now, limit)).fetchall()
+            (next_due,) = connection.execute(SQL["next_due"], (Stage.SENT, lane)).fetchone()
+            return [Awaiting(message_id=row[0], provider_ref=row[1], sent_at=row[2]) for row in rows], next_due
+
+        return self._read(run)
+
+    def ask_again(self, due: Sequence[tuple[int, float]]) -> asyncio.Future[None]:
+        """Puts off the question for reports."""
+
+        def run(connection: sqlite3.Connection) -> None:
+            connection.executemany(SQL["ask_again"], [(next_at, message_id) for message_id, next_at in due])
+
+        return self._writer.write(run, len(due))
+
+    def record(self, provider: str, reports: Sequence[Report], now: float) -> asyncio.Future[Recorded]:
+        """Keeps reports, final or not, early or repeated."""
+
+        def run(connection: sqlite3.Connection) -> Recorded:
+            recorded = Recorded()
+            for report in reports:
+                self._record(connection, provider, report, now, recorded)
+            return recorded
+
+        return self._writer.write(run, len(reports))
+
+    def _record(
+        self, connection: sqlite3.Connection, provider: str, report: Report, now: float, recorded: Recorded
+    ) -> None:
+        row: Row | None = None
+        if report.message_id is not None:
+            row = connection.execute(SQL["standing"], (report.message_id,)).fetchone()
+        elif report.provider_ref is not None:
+            row = connection.execute(SQL["standing_by_ref"], (report.provider_ref,)).fetchone()
+            if row is None or row[2] != provider:
+                key = (provider, report.provider_ref, report.state, now, _pack(report))
+                self._parked += connection.execute(SQL["park"], key).rowcount
+                recorded.parked += 1
+                return
+        if row is None:
+            recorded.stray += 1
+            return
+        message_id, state, lane, body, stage = row
+        verdict = self._decide(Standing(State(state), lane, lambda: _message(body)), provider, report, now)
+        line = _line(_report_event(provider, report, now))
+        if verdict.state is None:
+            connection.execute(SQL["note_report"], (line, message_id))
+        elif verdict.state not in FINAL:
+            connection.execute(SQL["apply_report"], (verdict.state, verdict.reason, now, line, message_id))
+        else:
+            connection.execute(SQL["finish"], (verdict.state, verdict.reason, now, line, message_id))
+            self.queued -= stage <= Stage.LEASED
+            self._owe(connection, message_id, verdict.owed)
+            recorded.owed += verdict.owed
+
+    def receive(
+        self, provider: str, inbound: Sequence[tuple[Inbound, Sequence[Owed]]], now: float
+    ) -> asyncio.Future[list[Owed]]:
+        """Keeps inbound messages; one that was repeated is not owed again."""
+
+        def run(connection: sqlite3.Connection) -> list[Owed]:
+            new: list[Owed] = []
+            for item, owed in inbound:
+                ref = item.provider_ref
+                if ref is None or connection.execute(SQL["see"], (provider, ref, now)).rowcount:
+                    self._owe(connection, None, owed)
+                    new += owed
+            return new
+
+        return self._writer.write(run, len(inbound))
+
+    def _owe(self, connection: sqlite3.Connection, message_id: int | None, owed: Sequence[Owed]) -> None:
+        for number, item in enumerate(owed, self._next_owed):
+            item.owed_id = number
+        self._next_owed += len(owed)
+        connection.executemany(
+            SQL["owe"],
+            [
+                (o.owed_id, o.listener, o.account, o.due_at, o.created_at, o.attempts, message_id, o.known_id,
+                 _pack(o.report or o.inbound))
+                for o in owed
+            ],
+        )  # fmt: skip
+
+    def owed(self, listener: str, account: str, after: int, limit: int, now: float) -> asyncio.Future[list[Owed]]:
+        """What is owed to an account and due, in the order it came, after the given owed_id."""
+
+        def run(connection: sqlite3.Connection) -> list[Owed]:
+            rows = connection.execute(SQL["owed"], (listener, account, after, now, limit)).fetchall()
+            return [_owed_from_row(listener, account, row) for row in rows]
+
+        return self._read(run)
+
+    def owing(self) -> asyncio.Future[list[tuple[str, str, float]]]:
+        """(listener, account, earliest due) of all that is owed."""
+        return self._read(lambda connection: connection.execute(SQL["owing"]).fetchall())
+
+    def handed(self, confirmed: Sequence[tuple[Owed, Event]]) -> asyncio.Future[None]:
+        """Forgets what an account has confirmed, or what was given up."""
+
+        def run(connection: sqlite3.Connection) -> None:
+            connection.executemany(SQL["handed"], [(owed.owed_id,) for owed, _ in confirmed])
+            connection.executemany(
+                SQL["note_report"],
+                [(_line(event), owed.message.message_id) for owed, event in confirmed if owed.message is not None],
+            )
+
+        return self._writer.write(run, len(confirmed))
+
+    def postpone(self, owed: Sequence[Owed]) -> asyncio.Future[None]:
+        """Keeps `due_at` and `attempts` of what could not be handed over now."""
+        rows = [(o.due_at, o.attempts, o.owed_id) for o in owed]
+
+        def run(connection: sqlite3.Connection) -> None:
+            connection.executemany(SQL["postpone"], rows)
+
+        return self._writer.write(run, len(rows))
+
+    # --- looking ------------------------------------------------------------------------------------------------
+
+    def find(self, message_id: int) -> asyncio.Future[Record | None]:
+        """A message by its id, or by the id of one of its parts."""
+
+        return self._read(lambda connection: _find(connection, message_id))
+
+    def find_ref(self, account: str, client_ref: str, limit: int = 100) -> asyncio.Future[list[Record]]:
+        """Messages of an account by its own reference, newest first."""
+
+        def run(connection: sqlite3.Connection) -> list[Record]:
+            rows = connection.execute(SQL["find_ref"], (account, client_ref, limit)).fetchall()
+            return [_record_from_row(row) for row in rows]
+
+        return self._read(run)
+
+    def _read(self, run: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._read_thread, run, self._reader)
+
+    # --- keeping house ------------------------------------------------------------------------------------------
+
+    def purge(self, before: float, limit: int) -> asyncio.Future[int]:
+        """Deletes messages final since before a time, and what else is as old; gives how many messages."""
+
+        def run(connection: sqlite3.Connection) -> int:
+            rows = connection.execute(SQL["oldest"], (self._purged_to, limit)).fetchall()
+            old = [
+                (message_id,) for message_id, updated_at, stage in rows if stage == Stage.FINAL and updated_at < before
+            ]
+            connection.executemany(SQL["forget"], old)
+            connection.executemany(SQL["forget_parts"], old)
+            # Start over from the oldest once the young ones are reached; what was still live is looked at again then.
+            reached_young = not rows or rows[-1][1] >= before
+            self._purged_to = 0 if reached_young else rows[-1][0]
+            connection.execute(SQL["purge_seen"], (before,))
+            self._parked -= connection.execute(SQL["purge_parked"], (before,)).rowcount
+            return len(old)
+
+        return self._writer.write(run, limit)
+
+
+def find_record(path: Path, message_id: int) -> Record | None:
+    """A message from the file of a store, also while another process uses it. Raises StoreUnavailable."""
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        try:
+            return _find(connection, message_id)
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"{path} cannot be read: {error}") from None
+
+
+def _find(connection: sqlite3.Connection, message_id: int) -> Record | None:
+    row = connection.execute(SQL["find"], (message_id,)).fetchone()
+    if row is None:
+        part = connection.execute(SQL["find_by_part"], (message_id,)).fetchone()
+        row = connection.execute(SQL["find"], part).fetchone() if part and part[0] is not None else None
+    return _record_from_row(row) if row else None
+
+
+def _message_row(entry: Entry) -> Row:
+    message = entry.message
+    event: Event = {"at": message.accepted_at, "event": "accepted", "listener": message.listener}
+    if entry.reason is not None:
+        event |= {"event": "refused", "reason": entry.reason}
+    return (
+        message.message_id, message.account, message.client_ref, entry.stage, entry.plan[0] if entry.plan else "",
+        entry.next_at, entry.state, entry.reason, ",".join(entry.plan), message.accepted_at, _pack(message),
+        _line(event),
+    )  # fmt: skip
+
+
+def _report_event(provider: str, report: Report, now: float) -> Event:
+    event: Event = {"at": now, "event": "report", "provider": provider, "state": report.state.word}
+    if report.reason is not None:
+        event["reason"] = report.reason
+    if report.native:
+        event["native"] = report.native[:200]
+    return event
+
+
+def _owed_from_row(listener: str, account: str, row: Row) -> Owed:
+    owed_id, due_at, created_at, attempts, known_id, body, message_body = row
+    message = _message(message_body) if message_body is not None else None
+    part = next((part for part in message.parts if part.part_id == known_id), None) if message else None
+    return Owed(
+        owed_id=owed_id,
+        account=account,
+        listener=listener,
+        created_at=created_at,
+        due_at=due_at,
+        attempts=attempts,
+        known_id=known_id,
+        part=part,
+        message=message,
+        report=_report(body) if message is not None else None,
+        inbound=_inbound(body) if message is None else None,
+    )
+
+
+def _record_from_row(row: Row) -> Record:
+    body, state, reason, lane, provider_ref, attempts, updated_at, timeline = row
+    return Record(
+        message=_message(body),
+        state=State(state),
+        reason=Reason(reason) if reason else None,
+        provider=lane or None,
+        provider_ref=provider_ref,
+        attempts=attempts,
+        updated_at=updated_at,
+        timeline=[_event(line) for line in timeline.splitlines()],
+    )

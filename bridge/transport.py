@@ -1,0 +1,229 @@
+"""The only outbound HTTP: one try per call, every limit explicit, and a failure that says whether anything was sent.
+
+What aiohttp does by default and this room does not: repeat a GET by itself when a kept connection turns out to be
+closed, follow redirects, keep cookies, wait five minutes, read a body of any size. Whether a request was sent follows
+one rule: from the moment a connection was handed out for it, the other side may have seen it.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+from contextvars import ContextVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
+from yarl import URL
+
+from bridge import __version__
+from bridge.errors import TransportError
+from bridge.providers._contract import Response
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from aiohttp import ClientRequest, ClientTimeout
+    from aiohttp.connector import AddrInfoType, Connection
+    from aiohttp.tracing import Trace
+
+    from bridge.providers._contract import Request
+
+CONNECT_S = 10.0  # name, TCP and TLS together
+KEEPALIVE_S = 15.0  # shorter than what servers usually keep, so that few kept connections turn out to be closed
+DNS_S = 60
+MIB = 1024 * 1024
+
+# What an address stands for when it carries an IPv4 address: NAT64 (RFC 6052).
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+# A public address by number, yet inside a cloud it is the host's own metadata and control channel.
+_METADATA = frozenset({ipaddress.ip_address("168.63.129.16")})
+
+_FAILURES: tuple[tuple[type[BaseException], str], ...] = (
+    (aiohttp.ClientConnectorDNSError, "the name does not resolve"),
+    (aiohttp.ClientConnectorCertificateError, "its TLS certificate is not trusted"),
+    (aiohttp.ClientConnectorSSLError, "the TLS handshake failed"),
+    (aiohttp.ClientConnectorError, "no connection"),
+    (aiohttp.ServerDisconnectedError, "the connection was closed before an answer"),
+    (aiohttp.ClientPayloadError, "the answer broke off or could not be decoded"),
+    (aiohttp.ClientResponseError, "the answer is not HTTP"),
+    (aiohttp.InvalidURL, "the URL cannot be used"),
+    (OSError, "the connection broke"),
+)
+
+
+class _Exchange:
+    """What is known of one call while it is under way."""
+
+    __slots__ = ("connected", "loopback", "refused")
+
+    def __init__(self, loopback: bool) -> None:
+        self.connected = False
+        self.loopback = loopback  # the URL itself names this machine
+        self.refused: str | None = None  # an address that the call may not reach
+
+
+# The connector and its socket factory have no other way to know which call they work for; happy eyeballs runs the
+# factory in tasks of its own, which inherit the context.
+_exchange: ContextVar[_Exchange] = ContextVar("exchange")
+
+
+class _Connector(aiohttp.TCPConnector):
+    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
+        exchange = _exchange.get()
+        if exchange.connected:
+            # aiohttp is about to repeat an idempotent request by itself.
+            raise aiohttp.ServerDisconnectedError
+        connection = await super().connect(req, traces, timeout)
+        exchange.connected = True
+        return connection
+
+
+class Transport:
+    """Sends requests; made inside a running loop, closed with `close` or as a context manager."""
+
+    def __init__(self) -> None:
+        self._any = _session()
+        self._public = _session(socket_factory=_public_socket)
+
+    async def __aenter__(self) -> Transport:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Closes every connection; calls under way fail."""
+        await self._any.close()
+        await self._public.close()
+
+    async def send(
+        self,
+        request: Request,
+        *,
+        timeout_s: float,
+        limit_bytes: int = MIB,
+        addresses: Literal["any", "public"] = "any",
+    ) -> Response:
+        """The answer to one request, whatever its status; redirects are answers too.
+
+        `timeout_s` covers everything from the name to the last byte, `limit_bytes` the decoded body. `public` refuses
+        private, link-local, shared and multicast addresses, looked at when connecting; this machine is reached only
+        by a URL that names it (`localhost`, `127.0.0.1`, `[::1]`). Raises TransportError without URL or headers in it.
+        """
+        try:
+            url, loopback = _parse(request.url)
+        except ValueError:
+            raise TransportError("the URL cannot be used", sent=False) from None
+        exchange = _Exchange(loopback)
+        token = _exchange.set(exchange)
+        session = self._any if addresses == "any" else self._public
+        try:
+            response = await session.request(
+                request.method,
+                url,
+                data=request.body,
+                headers=request.headers,
+                allow_redirects=False,
+                timeout=_timeout(timeout_s),
+            )
+            try:
+                body = await _read(response, limit_bytes)
+            except BaseException:
+                response.close()
+                raise
+        except (aiohttp.ClientError, HttpProcessingError, OSError, ValueError, RuntimeError) as error:
+            # The cause is dropped: its text may hold the URL, and with it a secret.
+            text = f"{url.host}: {_explain(error, exchange, timeout_s)}"
+            raise TransportError(text, sent=exchange.connected) from None
+        finally:
+            _exchange.reset(token)
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Response(status=response.status, headers=headers, body=body)
+
+
+def _session(**options: Any) -> aiohttp.ClientSession:
+    # limit=0: the lanes bound how much is under way. Certificates are verified and proxies of the environment ignored
+    # by default; the DNS cache is bounded (1000 names) since aiohttp 3.14.1.
+    connector = _Connector(limit=0, ttl_dns_cache=DNS_S, keepalive_timeout=KEEPALIVE_S, **options)
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": f"smsbridge/{__version__}"},
+    )
+
+
+async def _read(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
+    content = response.content
+    body = await content.readany()
+    if not content.at_eof() and len(body) <= limit_bytes:
+        gathered = bytearray(body)
+        while len(gathered) <= limit_bytes and (chunk := await content.readany()):
+            gathered += chunk
+        body = bytes(gathered)
+    if len(body) > limit_bytes:
+        raise TransportError(f"{response.url.host}: the answer is longer than {limit_bytes} bytes", sent=True)
+    return body
+
+
+def _explain(error: BaseException, exchange: _Exchange, timeout_s: float) -> str:
+    if exchange.refused is not None and not exchange.connected:
+        return f"{exchange.refused} is not a public address"
+    if isinstance(error, TimeoutError):
+        if exchange.connected:
+            return f"no answer within {timeout_s:g} s"
+        return f"no connection within {min(timeout_s, CONNECT_S):g} s"
+    text = next((text for kind, text in _FAILURES if isinstance(error, kind)), type(error).__name__)
+    code = errno.errorcode.get(error.errno or 0) if isinstance(error, OSError) else None
+    return f"{text} ({code})" if code else text
+
+
+@lru_cache(maxsize=256)
+def _timeout(timeout_s: float) -> ClientTimeout:
+    return aiohttp.ClientTimeout(total=timeout_s, connect=min(timeout_s, CONNECT_S))
+
+
+@lru_cache(maxsize=1024)
+def _parse(text: str) -> tuple[URL, bool]:
+    """The URL, and whether it names this machine. Raises ValueError."""
+    url = URL(text)
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError("not an http URL")
+    return url, _names_loopback(url.host)
+
+
+def _names_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.rstrip(".").lower() == "localhost"
+
+
+def _public_socket(info: AddrInfoType) -> socket.socket:
+    """The socket for one address, at the last moment before it is connected to. Raises PermissionError."""
+    family, kind, protocol, _, address = info
+    exchange = _exchange.get()
+    if not permitted(str(address[0]), loopback=exchange.loopback):
+        exchange.refused = str(address[0])
+        raise PermissionError(errno.EACCES, "not a public address")
+    return socket.socket(family, kind, protocol)
+
+
+def permitted(address: str, *, loopback: bool) -> bool:
+    """True for an address that an account's callback may reach; an IPv4 address inside an IPv6 one counts itself."""
+    ip = ipaddress.ip_address(address)
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo and ip.teredo[1])
+        if inner is None and ip in _NAT64:
+            inner = ipaddress.IPv4Address(ip.packed[-4:])
+        if inner is not None:
+            ip = inner
+        elif ip.is_site_local:
+            return False
+    if ip.is_loopback:
+        return loopback
+    return ip.is_global and not ip.is_multicast and ip not in _METADATA

@@ -1,0 +1,576 @@
+"""What every provider has to keep to: one function a promise, each of which fails with an AssertionError.
+
+`test_contract.py` runs all of them on every provider of the folder and on the template; `test_contract_fails.py` shows
+each of them a provider that breaks it.
+"""
+
+from __future__ import annotations
+
+import base64
+import copy
+import importlib
+import json
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import yaml
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from msgspec.structs import asdict, replace
+from pydantic import SecretStr, ValidationError
+
+from bridge.message import Accepted, Inbound, Message, Outcome, Reason, Refused, Report, Retry, State, Unsure
+from bridge.providers import (
+    Attempt,
+    BadCallback,
+    Callback,
+    Heard,
+    Provider,
+    ProviderSettings,
+    Reference,
+    References,
+    Request,
+    Response,
+    fit,
+)
+
+FOLDER = Path(__file__).parent
+REFERENCES = References("0123456789ab")
+NOW = 1_700_000_000.0
+
+KEYS = {
+    "cases": {"settings", "wrong_settings", "sends", "callbacks", "polls", "codes", "statuses"},
+    "sends": {"name", "messages", "request", "answer", "outcomes"},
+    "callbacks": {"name", "callback", "reports", "refused"},
+    "polls": {"name", "wanted", "requests", "answer", "reports"},
+    "codes": {"answer", "outcomes"},
+    "statuses": {"callback", "poll", "states"},
+    "message": {"destination", "text", "source", "binary", "udh", "flash", "valid_s", "deliver_in_s", "attempt"},
+}
+KINDS: dict[str, type[Outcome]] = {"accepted": Accepted, "refused": Refused, "retry": Retry, "unsure": Unsure}
+# Bodies that have broken parsers before.
+NASTY = [
+    b"",
+    b"{}",
+    b"[]",
+    b"null",
+    b'""',
+    b"0",
+    b"[" * 100_000,
+    b'{"a":' * 100_000,
+    b"9" * 5000,
+    b'{"error":' + b"9" * 5000 + b"}",
+    b'{"result":[null]}',
+    b'{"result":[[]]}',
+    b'"\\ud800"',
+    b"\xff\xfe",
+    "\ufeff{}".encode(),
+    b"<html>busy</html>",
+]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A provider and its cases, as the checks see them."""
+
+    name: str
+    settings: type[ProviderSettings]
+    provider: type[Provider]
+    codes: Mapping[Any, Outcome]
+    states: Mapping[str, Any]
+    cases: dict[str, Any]
+
+    def make(self, **more: Any) -> Provider:
+        return self.provider(self.name, self.settings.model_validate(self.cases["settings"] | more), REFERENCES)
+
+    def section(self, name: str) -> Any:
+        return self.cases.get(name) or ({} if name in ("codes", "statuses") else [])
+
+
+@cache
+def subject(name: str) -> Subject:
+    """The provider `name` with the cases beside this file."""
+    module = importlib.import_module(f"bridge.providers.{name}")
+    path = FOLDER / f"{name}.yaml"
+    assert path.is_file(), f"provider {name} has no cases: write tests/providers/{name}.yaml"
+    cases = yaml.safe_load(path.read_text())
+    return Subject(name, module.Settings, module.Provider, module.CODES, module.STATES, cases)
+
+
+@contextmanager
+def no_network() -> Iterator[None]:
+    """Any socket or name lookup is an AssertionError."""
+
+    def refuse(*_args: object, **_options: object) -> None:
+        raise AssertionError("a provider opened a socket")
+
+    with (
+        mock.patch.object(socket, "socket", refuse),
+        mock.patch.object(socket, "create_connection", refuse),
+        mock.patch.object(socket, "getaddrinfo", refuse),
+    ):
+        yield
+
+
+# --- from cases to objects, and back ----------------------------------------------------------------------------------
+
+
+def attempts_of(messages: Sequence[Mapping[str, Any]]) -> list[Attempt]:
+    return [attempt_of(case, message_id) for message_id, case in enumerate(messages, 1)]
+
+
+def attempt_of(case: Mapping[str, Any], message_id: int = 1) -> Attempt:
+    assert set(case) <= KEYS["message"], f"unknown keys in a message: {set(case) - KEYS['message']}"
+    octets = {key: base64.b64decode(case[key]) for key in ("binary", "udh") if key in case}
+    message = Message(
+        message_id=message_id,
+        account="acme",
+        listener="http",
+        destination=case["destination"],
+        accepted_at=NOW,
+        expires_at=NOW + case.get("valid_s", 3600),
+        deliver_at=NOW + case["deliver_in_s"] if "deliver_in_s" in case else None,
+        source=case.get("source"),
+        text=case.get("text"),
+        flash=case.get("flash", False),
+        **octets,
+    )
+    return Attempt(message, REFERENCES.of(message_id), case.get("attempt", 1))
+
+
+def body_of(case: Mapping[str, Any]) -> bytes:
+    if "json" in case:
+        return json.dumps(case["json"]).encode()
+    return str(case.get("text", "")).encode()
+
+
+def response_of(case: Mapping[str, Any]) -> Response:
+    return Response(status=case.get("status", 200), headers=case.get("headers", {}), body=body_of(case))
+
+
+def callback_of(case: Mapping[str, Any]) -> Callback:
+    body = body_of(case)
+    return Callback(method=case["method"], query=case.get("query", {}), headers=case.get("headers", {}), body=body)
+
+
+def references_of(wanted: Sequence[Mapping[str, Any]]) -> list[Reference]:
+    return [
+        Reference(each["message_id"], REFERENCES.of(each["message_id"]), each.get("provider_ref")) for each in wanted
+    ]
+
+
+def filled(template: Any, word: str, value: str) -> Any:
+    """The template with `value` wherever `word` stands."""
+    if isinstance(template, dict):
+        return {key: filled(each, word, value) for key, each in template.items()}
+    if isinstance(template, list):
+        return [filled(each, word, value) for each in template]
+    return value if template == word else template
+
+
+def exchange(provider: Provider, request: Request, answer: Mapping[str, Any] | None) -> Response:
+    if answer is not None:
+        return response_of(answer)
+    response = provider.answer(request)
+    assert response is not None, "a case without an answer, and the provider does not answer by itself"
+    return response
+
+
+def same_request(request: Request, expected: Mapping[str, Any]) -> None:
+    assert (request.method, request.url) == (expected["method"], expected["url"])
+    for name, value in expected.get("headers", {}).items():
+        assert request.headers.get(name) == value, f"header {name}"
+    if "json" in expected:
+        assert json.loads(request.body or b"null") == expected["json"]
+    else:
+        assert (request.body or b"").decode() == expected.get("text", "")
+
+
+def same_outcome(outcome: Outcome, expected: Mapping[str, Any]) -> None:
+    """Every field but what was said in their words must be as expected, or as by default."""
+    ((kind, fields),) = expected.items()
+    words = {name: State[word.upper()] if name == "state" else word for name, word in fields.items()}
+    wanted = KINDS[kind](**({"reason": None} if kind in ("refused", "retry") else {}) | words)
+    free = {"native", "provider_ref"} - set(fields)
+    left, right = asdict(outcome), asdict(wanted)
+    assert type(outcome) is KINDS[kind], f"{outcome} is not {kind}"
+    assert {**left, **dict.fromkeys(free)} == {**right, **dict.fromkeys(free)}
+
+
+def same_item(item: Report | Inbound, expected: Mapping[str, Any]) -> None:
+    """Every field but what was said in their words must be as expected, or as by default."""
+    fields = dict(expected)
+    wanted: Report | Inbound
+    if "state" in fields:
+        fields["state"] = State[fields["state"].upper()]
+        fields["reason"] = Reason(fields["reason"]) if "reason" in fields else None
+        wanted = Report(**fields)
+    else:
+        wanted = Inbound(**fields)
+    assert type(item) is type(wanted), f"{item} is not a {type(wanted).__name__}"
+    free = {"native", "provider_ref"} - set(expected)
+    left, right = asdict(item), asdict(wanted)
+    assert {**left, **dict.fromkeys(free)} == {**right, **dict.fromkeys(free)}
+
+
+def same_items(heard: Heard, expected: Sequence[Mapping[str, Any]]) -> None:
+    assert len(heard.items) == len(expected), f"{list(heard.items)}"
+    for item, each in zip(heard.items, expected, strict=True):
+        same_item(item, each)
+
+
+def secrets_of(settings: ProviderSettings) -> list[str]:
+    values = [getattr(settings, name) for name in type(settings).model_fields]
+    return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+
+
+def sample(subject: Subject, **more: Any) -> Attempt:
+    """An attempt that any provider can carry, changed by `more`."""
+    return attempt_of({"destination": "380972000000", "text": "hello"} | more)
+
+
+# --- the checks -----------------------------------------------------------------------------------------------------
+
+
+def check_cases_are_complete(subject: Subject) -> None:
+    assert set(subject.cases) <= KEYS["cases"], f"unknown sections {set(subject.cases) - KEYS['cases']}"
+    for section in ("sends", "callbacks", "polls"):
+        names = [case["name"] for case in subject.section(section)]
+        assert len(names) == len(set(names)), f"two {section} have one name"
+        for case in subject.section(section):
+            assert set(case) <= KEYS[section], f"{section}: {case['name']}: unknown {set(case) - KEYS[section]}"
+    for section in ("codes", "statuses"):
+        assert set(subject.section(section)) <= KEYS[section], f"{section}: unknown keys"
+    kinds = {next(iter(outcome)) for case in subject.section("sends") for outcome in case["outcomes"]}
+    assert {"accepted", "refused"} <= kinds, "sends show nothing accepted, or nothing refused"
+    states = {
+        item.get("state")
+        for section in ("callbacks", "polls")
+        for case in subject.section(section)
+        for item in case.get("reports", [])
+    }
+    assert "delivered" in states, "no report shows a delivered message"
+    assert states & {"undeliverable", "rejected"}, "no report shows an undelivered message"
+
+
+def check_settings(subject: Subject) -> None:
+    settings = subject.make().settings
+    for wrong in [*subject.section("wrong_settings"), subject.cases["settings"] | {"no_such_key": 1}]:
+        try:
+            subject.settings.model_validate(wrong)
+        except ValidationError:
+            continue
+        raise AssertionError(f"these settings should be refused: {wrong}")
+    assert subject.settings.model_config.get("frozen"), "settings can be changed"
+    assert settings.type == subject.name
+
+
+def check_secrets_stay_secret(subject: Subject) -> None:
+    provider = subject.make(callback_token="t0ken-s3cret")  # every provider can have one
+    secrets = secrets_of(provider.settings)
+    shown = [repr(provider), repr(provider.settings), str(provider.settings), repr(provider.build([sample(subject)]))]
+    shown += [repr(request) for request in provider.poll(references_of([{"message_id": 1, "provider_ref": "1"}]))]
+    try:
+        subject.settings.model_validate(subject.cases["settings"] | {"no_such_key": 1, "batch": -1})
+    except ValidationError as error:
+        shown += [str(error), repr(error)]
+    for secret in secrets:
+        shown += errors_shown(provider, secret)
+    for text in shown:
+        assert not any(secret in text for secret in secrets), f"a secret shows in {text.replace(secrets[0], '***')}"
+
+
+def errors_shown(provider: Provider, secret: str) -> list[str]:
+    """What a callback that carries a secret leaves behind in the error that refuses it."""
+    try:
+        provider.reports(Callback(method="POST", path=secret, query={"token": secret}, body=secret.encode()))
+    except BadCallback as error:
+        return [str(error), repr(error)]
+    return []
+
+
+def check_sends(subject: Subject) -> None:
+    for case in subject.section("sends"):
+        provider, attempts = subject.make(), attempts_of(case["messages"])
+        assert len({provider.batch_key(attempt.message) for attempt in attempts}) == 1, "they may not share a request"
+        for attempt in attempts:
+            assert fit(attempt.message, provider.capabilities) == attempt.message, "this never gets as far as build"
+        request = provider.build(attempts)
+        again = subject.make().build(attempts_of(case["messages"]))
+        assert asdict(request) == asdict(again), f"{case['name']}: built twice, and not alike"
+        if "request" in case:
+            same_request(request, case["request"])
+        response = exchange(provider, request, case.get("answer"))
+        outcomes = provider.interpret(response, attempts)
+        assert len(outcomes) == len(attempts) == len(case["outcomes"]), case["name"]
+        for outcome, expected in zip(outcomes, case["outcomes"], strict=True):
+            same_outcome(outcome, expected)
+
+
+def check_shared_meanings(subject: Subject) -> None:
+    provider, attempts = subject.make(), [sample(subject)]
+    bodies = [b"", b"{}", b"[]", b"<html>", b"null", *accepted_bodies(subject)]
+    for body in bodies:
+        for status in (408, 429, 500, 502, 503, 504, 599):
+            (outcome,) = provider.interpret(Response(status=status, body=body), attempts)
+            assert isinstance(outcome, Retry | Unsure), f"HTTP {status} loses the message: {outcome}"
+            assert not (isinstance(outcome, Retry) and outcome.pause), f"HTTP {status} stops the lane"
+        for status in (401, 403):
+            (outcome,) = provider.interpret(Response(status=status, body=body), attempts)
+            assert isinstance(outcome, Retry), f"HTTP {status} does not keep the message: {outcome}"
+            assert outcome.pause, f"HTTP {status} does not stop the lane"
+        for status in (301, 302, 307, 400, 404, 405, 413):
+            (outcome,) = provider.interpret(Response(status=status, body=body), attempts)
+            assert not isinstance(outcome, Accepted), f"HTTP {status} counts as accepted"
+    (outcome,) = provider.interpret(Response(status=429, headers={"retry-after": "7"}), attempts)
+    assert isinstance(outcome, Retry)
+    assert outcome.after_s == 7.0, "Retry-After is not kept"
+    for body in (b"", b"<html>", b"not what was agreed"):
+        (outcome,) = provider.interpret(Response(status=200, body=body), attempts)
+        assert isinstance(outcome, Unsure), f"an unreadable 200 is guessed to be {outcome}"
+
+
+def accepted_bodies(subject: Subject) -> list[bytes]:
+    return [
+        body_of(case["answer"])
+        for case in subject.section("sends")
+        if "answer" in case
+        and all("accepted" in outcome for outcome in case["outcomes"])
+        and not any("attempt" in message for message in case["messages"])  # that may be an error: "known already"
+    ]
+
+
+def check_codes(subject: Subject) -> None:
+    codes = subject.section("codes")
+    documented = {str(code) for code in codes.get("outcomes", {})}
+    assert {str(code) for code in subject.codes} <= documented, "a code in the table that no case documents"
+    provider = subject.make()
+    for code, expected in codes.get("outcomes", {}).items():
+        (outcome,) = provider.interpret(response_of(filled(codes["answer"], "CODE", str(code))), [sample(subject)])
+        try:
+            same_outcome(outcome, expected)
+        except AssertionError as error:
+            raise AssertionError(f"code {code}: {error}") from error
+
+
+def check_statuses(subject: Subject) -> None:
+    statuses = subject.section("statuses")
+    assert set(subject.states) <= set(statuses["states"]), "a status in the table that no case documents"
+    ways = {"callback", "poll"} & set(statuses)
+    assert ways, "statuses say neither a callback nor a poll"
+    for way in ways:
+        for word, state in statuses["states"].items():
+            report = said(subject, way, filled(statuses[way], "STATUS", word))
+            assert report.state is State[state.upper()], f"{word} is {report.state!r}"
+            assert report.native == word, f"{word} is kept as {report.native}"
+            assert report.state is not State.UNDELIVERABLE or report.reason is not None, f"{word} has no reason"
+        report = said(subject, way, filled(statuses[way], "STATUS", "quite-new"))
+        assert (report.state, report.native) == (State.UNKNOWN, "quite-new"), "an unknown status is guessed"
+
+
+def said(subject: Subject, way: str, case: Mapping[str, Any]) -> Report:
+    provider = subject.make()
+    if way == "callback":
+        heard = provider.reports(callback_of(case))
+    else:
+        heard = provider.heard(response_of(case), references_of([{"message_id": 1}]))
+    (report,) = heard.items
+    assert isinstance(report, Report)
+    return report
+
+
+def check_callbacks(subject: Subject) -> None:
+    for case in subject.section("callbacks"):
+        provider, callback = subject.make(), callback_of(case["callback"])
+        heard = heard_or_refused(provider, callback)
+        if "refused" in case:
+            assert heard == case["refused"], f"{case['name']}: {heard}"
+            continue
+        assert isinstance(heard, Heard), f"{case['name']}: refused with {heard}"
+        assert 200 <= heard.status < 300, f"{case['name']}: answered with {heard.status}"
+        same_items(heard, case["reports"])
+
+
+def heard_or_refused(provider: Provider, callback: Callback) -> Heard | int:
+    """What a callback says, or the status it is refused with."""
+    try:
+        return provider.reports(callback)
+    except BadCallback as error:
+        return error.status
+
+
+def check_polls(subject: Subject) -> None:
+    for case in subject.section("polls"):
+        provider, wanted = subject.make(), references_of(case["wanted"])
+        requests = provider.poll(wanted)
+        assert requests, f"{case['name']}: nothing is asked"
+        if "requests" in case:
+            assert len(requests) == len(case["requests"]), case["name"]
+            for request, expected in zip(requests, case["requests"], strict=True):
+                same_request(request, expected)
+        same_items(provider.heard(exchange(provider, requests[0], case.get("answer")), wanted), case["reports"])
+
+
+def check_capabilities(subject: Subject) -> None:
+    """What is claimed is used and shown by a case; what is not claimed never gets as far as `build`."""
+    can, provider = subject.provider.capabilities, subject.make()
+    sends, callbacks, polls = (subject.section(name) for name in ("sends", "callbacks", "polls"))
+
+    def differ(one: dict[str, Any], other: dict[str, Any]) -> bool:
+        """True when what is built depends on what differs."""
+        requests = [provider.build([sample(subject, **more)]) for more in (one, other)]
+        return asdict(requests[0]) != asdict(requests[1])
+
+    octets = {"text": None, "binary": "AQI="}
+    shown = {
+        "batch_size": any(len(case["messages"]) > 1 for case in sends),
+        "idempotent": any(
+            message.get("attempt", 1) > 1 and "accepted" in outcome
+            for case in sends
+            for message, outcome in zip(case["messages"], case["outcomes"], strict=True)
+        ),
+        "lookup": any("provider_ref" not in each for case in polls if case["reports"] for each in case["wanted"]),
+        "binary": differ(octets, octets | {"binary": "AwQ="}) and differ(octets, octets | {"udh": "AgEA"}),
+        "flash": differ({}, {"flash": True}),
+        "alphanumeric_source": differ({}, {"source": "Acme"}),
+        "validity": differ({}, {"valid_s": 7200}),
+        "schedule": differ({}, {"deliver_in_s": 600}),
+        "push_reports": any(case.get("reports") for case in callbacks),
+        "poll_reports": any(case["reports"] for case in polls),
+        "inbound": any("state" not in item for case in callbacks for item in case.get("reports", [])),
+    }
+    claimed = {name: bool(getattr(can, name)) for name in shown} | {"batch_size": can.batch_size > 1}
+    for name, claim in claimed.items():
+        if claim:
+            assert shown[name], f"{name} is claimed, and no case shows it"
+    assert can.push_reports or not callbacks, "cases of callbacks, and push_reports is not claimed"
+    assert can.poll_reports or can.lookup or not provider.poll(references_of([{"message_id": 1}])), "polls unclaimed"
+
+    assert isinstance(fit(sample(subject, **octets).message, can), Reason) is not can.binary
+    flash, source = sample(subject, flash=True).message, sample(subject, source="Acme").message
+    assert fit(flash, can) == (flash if can.flash else replace(flash, flash=False))
+    assert fit(source, can) == (source if can.alphanumeric_source else replace(source, source=None))
+    assert fit(sample(subject, source="9" * (can.source_max + 1)).message, can) is Reason.INVALID_SOURCE
+
+
+def check_batches(subject: Subject) -> None:
+    provider = subject.make()
+    assert 1 <= provider.batch_size == subject.provider.capabilities.batch_size
+    assert subject.make(batch=1).batch_size == 1
+    messages = [{"destination": f"38097{number:07}", "text": f"text {number}"} for number in range(provider.batch_size)]
+    attempts = attempts_of(messages)
+    request = provider.build(attempts)
+    body = (request.body or b"").decode() + request.url
+    for attempt in attempts:
+        assert attempt.message.destination in body, "a full batch lacks a message"
+    assert len(provider.interpret(Response(status=200), attempts)) == len(attempts)
+
+
+def json_values() -> st.SearchStrategy[Any]:
+    leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
+    return st.recursive(
+        leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    )
+
+
+@st.composite
+def spoiled(draw: st.DrawFn, bodies: list[Any]) -> bytes:
+    """One of the known bodies with something else in one place."""
+    whole = [copy.deepcopy(draw(st.sampled_from(bodies)))]
+    inner: Any = whole
+    place: Any = 0
+    while isinstance(inner[place], dict | list) and inner[place] and draw(st.integers(0, 3)):
+        inner = inner[place]
+        places = list(inner) if isinstance(inner, dict) else list(range(len(inner)))
+        place = draw(st.sampled_from(places))
+    inner[place] = draw(json_values())
+    return json.dumps(whole[0]).encode()
+
+
+def known_bodies(subject: Subject) -> list[Any]:
+    found = [
+        case[key]["json"]
+        for name, key in (("sends", "answer"), ("callbacks", "callback"), ("polls", "answer"))
+        for case in subject.section(name)
+        if "json" in case.get(key, {})
+    ]
+    for name, keys in (("codes", ["answer"]), ("statuses", ["callback", "poll"])):
+        found += [subject.section(name)[key]["json"] for key in keys if key in subject.section(name)]
+    return found
+
+
+def check_any_bytes(subject: Subject) -> None:
+    provider, wanted = subject.make(), references_of([{"message_id": 1, "provider_ref": "1"}, {"message_id": 2}])
+    size = min(2, provider.batch_size)
+    attempts = attempts_of([{"destination": f"3809{number}", "text": "a"} for number in range(size)])
+
+    def try_body(body: bytes, status: int, method: str) -> None:
+        outcomes = provider.interpret(Response(status=status, body=body), attempts)
+        assert len(outcomes) == len(attempts)
+        for outcome in outcomes:
+            assert isinstance(outcome, Accepted | Refused | Retry | Unsure)
+            assert isinstance(outcome.native, str)
+            if isinstance(outcome, Accepted):
+                assert outcome.provider_ref is None or (isinstance(outcome.provider_ref, str) and outcome.provider_ref)
+        look_at(provider.heard(Response(status=status, body=body), wanted))
+        query = {"status": body.decode("latin-1")[:50], "id": body.decode("latin-1")[:50]}
+        for callback in (Callback(method=method, body=body), Callback(method=method, query=query)):
+            heard = heard_or_refused(provider, callback)
+            if isinstance(heard, Heard):
+                look_at(heard)
+            else:
+                assert heard in (400, 401, 404, 405)
+
+    for body in NASTY:
+        for status in (200, 400, 500):
+            for method in ("POST", "GET"):
+                try_body(body, status, method)
+
+    bodies = st.binary(max_size=200) | json_values().map(lambda value: json.dumps(value).encode())
+
+    @hypothesis_settings(max_examples=150, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @given(
+        bodies | spoiled(known_bodies(subject)),
+        st.sampled_from([200, 201, 204, 302, 400, 401, 404, 429, 500, 503]) | st.integers(100, 999),
+        st.sampled_from(["GET", "POST", "PUT", "DELETE"]),
+    )
+    def fuzz(body: bytes, status: int, method: str) -> None:
+        try_body(body, status, method)
+
+    fuzz()
+
+
+def look_at(heard: Heard) -> None:
+    """Reports and inbound messages that the rest of the program can hold."""
+    for item in heard.items:
+        assert isinstance(item, Report | Inbound)
+        assert item.at is None or -1e11 < item.at < 1e12, f"no moment is {item.at}"
+        assert item.provider_ref is None or isinstance(item.provider_ref, str)
+        if isinstance(item, Report):
+            assert isinstance(item.state, State)
+            assert isinstance(item.native, str)
+            assert item.message_id is None or 0 < item.message_id < 2**63
+            assert item.message_id is not None or item.provider_ref, "a report of nothing"
+
+
+CHECKS: list[Callable[[Subject], None]] = [
+    check_cases_are_complete,
+    check_settings,
+    check_secrets_stay_secret,
+    check_sends,
+    check_shared_meanings,
+    check_codes,
+    check_statuses,
+    check_callbacks,
+    check_polls,
+    check_capabilities,
+    check_batches,
+    check_any_bytes,
+]

@@ -1,0 +1,343 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from smpp.samples import BINDS, DELIVER, SUBMIT, VECTORS, Vector, asked, bound, in_state, opened, pdus_of, sent
+
+from bridge.smpp.codec import decode, encode
+from bridge.smpp.enums import CommandId, Status, Tag
+from bridge.smpp.events import (
+    BindRequested,
+    Closed,
+    DeliveryFailed,
+    Event,
+    Malformed,
+    Requested,
+    Submitted,
+    Unbound,
+    Violation,
+)
+from bridge.smpp.pdus import (
+    PDUS,
+    Bind,
+    BindTransceiver,
+    BindTransmitter,
+    BindTransmitterResp,
+    BroadcastSm,
+    CancelSm,
+    CancelSmResp,
+    DataSm,
+    DataSmResp,
+    DeliverSm,
+    DistributionList,
+    EnquireLink,
+    EnquireLinkResp,
+    GenericNack,
+    Outbind,
+    Pdu,
+    QuerySm,
+    ReplaceSm,
+    SubmitMulti,
+    SubmitSm,
+    SubmitSmResp,
+    UnbindResp,
+    answer_id,
+)
+from bridge.smpp.session import BACKLOG_MAX, SessionError
+from bridge.smpp.states import TABLE, Do, State
+from bridge.smpp.wire import pack_header
+
+# --- binding --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", BINDS, ids=lambda kind: kind.__name__)
+def test_an_accepted_bind(kind: type[Bind]) -> None:
+    session = opened()
+    pdu = asked(session, kind(sequence=7, system_id="acme"))
+    assert session.state is State.BINDING
+    assert session.to_write() == b""
+    assert session.accept_bind(pdu, 0.0) == []
+    state, response = BINDS[kind]
+    assert session.state is state
+    assert sent(session) == [response(7, 0, ((Tag.SC_INTERFACE_VERSION, b"\x34"),), "bridge")]
+
+
+@pytest.mark.parametrize(
+    ("interface_version", "version", "tlvs"),
+    [
+        (0x00, "3.3", ()),
+        (0x33, "3.3", ()),
+        (0x34, "3.4", ((Tag.SC_INTERFACE_VERSION, b"\x34"),)),
+        (0x50, "5.0", ((Tag.SC_INTERFACE_VERSION, b"\x50"),)),
+    ],
+)
+def test_the_version_is_negotiated(interface_version: int, version: str, tlvs: tuple[tuple[int, bytes], ...]) -> None:
+    session = opened()
+    session.accept_bind(asked(session, BindTransceiver(interface_version=interface_version)), 0.0)
+    assert session.version == version
+    assert sent(session)[0].tlvs == tlvs
+
+
+def test_an_account_may_override_the_version() -> None:
+    session = opened()
+    session.accept_bind(asked(session, BindTransceiver(interface_version=0x00)), 0.0, version="3.4")
+    assert session.version == "3.4"
+    assert sent(session)[0].tlv(Tag.SC_INTERFACE_VERSION) == b"\x34"
+
+
+def test_a_refused_bind_is_answered_and_closed() -> None:
+    session = opened()
+    assert session.refuse_bind(asked(session, BindTransmitter(sequence=7)), Status.RINVPASWD) == [Closed("refused")]
+    assert session.state is State.CLOSED
+    assert session.to_write() == pack_header(16, CommandId.BIND_TRANSMITTER_RESP, Status.RINVPASWD, 7)
+
+
+def test_only_the_bind_that_waits_can_be_decided() -> None:
+    session = opened()
+    with pytest.raises(SessionError):
+        session.accept_bind(BindTransceiver(), 0.0)
+    pdu = asked(session, BindTransceiver())
+    session.accept_bind(pdu, 0.0)
+    with pytest.raises(SessionError):
+        session.refuse_bind(pdu, Status.RBINDFAIL)
+
+
+def test_a_decision_that_comes_after_the_end_goes_nowhere() -> None:
+    session = opened()
+    pdu = asked(session, BindTransceiver())
+    assert session.eof(1.0) == [Closed("eof")]
+    assert session.accept_bind(pdu, 1.0) == []
+    assert session.refuse_bind(pdu, Status.RBINDFAIL) == []
+    assert session.to_write() == b""
+
+
+def test_what_comes_behind_a_bind_waits_for_its_decision_in_order() -> None:
+    session = opened()
+    bind = BindTransmitter(sequence=1)
+    hasty = encode(SUBMIT, 2) + encode(EnquireLink(sequence=3)) + encode(SUBMIT, 4)
+    (event,) = session.receive(encode(bind) + hasty[:40], 0.0)
+    assert isinstance(event, BindRequested)
+    assert not session.wants_data
+    assert session.receive(hasty[40:], 0.1) == []
+    events = session.accept_bind(event.pdu, 0.2)
+    assert [each.pdu.sequence for each in events if isinstance(each, Submitted)] == [2, 4]
+    assert [(type(each), each.sequence) for each in sent(session)] == [(BindTransmitterResp, 1), (EnquireLinkResp, 3)]
+    assert session.wants_data
+
+
+def test_what_waits_behind_a_bind_is_bounded() -> None:
+    session = opened()
+    asked(session, BindTransmitter())
+    assert session.receive(bytes(BACKLOG_MAX), 0.0) == []
+    assert session.receive(b"\0", 0.0) == [Closed("backlog")]
+
+
+# --- the table ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("state", "command"), TABLE, ids=lambda value: value.name)
+def test_each_cell_of_the_table_is_obeyed(state: State, command: CommandId) -> None:
+    session = in_state(state)
+    pdu = PDUS[command](sequence=9)
+    if isinstance(pdu, SubmitMulti):
+        pdu = SubmitMulti(sequence=9, dest_address=(DistributionList("x"),))
+    events = session.receive(encode(pdu), 0.0)
+    answers = sent(session)
+    ours = Violation(command, 9, None)
+    match TABLE[state, command]:
+        case Status() as status:
+            assert [(each.command, each.status, each.sequence) for each in answers] == [(answer_id(command), status, 9)]
+            assert events == [Violation(command, 9, status)]
+            assert session.state is state
+        case Do.BIND:
+            assert (events, answers, session.state) == ([BindRequested(pdu)], [], State.BINDING)  # type: ignore[arg-type]
+        case Do.SUBMIT:
+            assert (events, answers, session.state) == ([Submitted(pdu)], [], state)  # type: ignore[arg-type]
+        case Do.REQUEST:
+            assert (events, answers, session.state) == ([Requested(pdu)], [], state)
+        case Do.ALIVE:
+            assert (events, answers, session.state) == ([], [EnquireLinkResp(sequence=9)], state)
+        case Do.UNBIND:
+            leaving = state in (State.UNBINDING, State.UNBOUND)
+            assert events == ([] if leaving else [Unbound()])
+            assert answers == [UnbindResp(sequence=9)]
+            assert session.state is (state if leaving else State.UNBOUND)
+        case Do.TURN_AWAY:
+            assert answers == [UnbindResp(sequence=9, status=Status.RINVBNDSTS)]
+            assert (events, session.state) == ([Closed("unbound")], State.CLOSED)
+        case Do.LEAVE:
+            assert (events, answers, session.state) == ([Closed("unbound")], [], State.CLOSED)
+        case Do.PASS:
+            assert (events, answers, session.state) == ([], [], state)
+        case Do.SETTLE | Do.FAIL | Do.IGNORE:
+            assert (events, answers, session.state) == ([ours], [], state)
+        case Do.NACK:
+            assert answers == [GenericNack(sequence=9, status=Status.RINVBNDSTS)]
+            assert (events, session.state) == ([Violation(command, 9, Status.RINVBNDSTS)], state)
+
+
+# --- submissions ----------------------------------------------------------------------------------------------------
+
+
+def test_submits_are_answered_in_any_order() -> None:
+    session = bound()
+    events = session.receive(b"".join(encode(SUBMIT, n) for n in (10, 11, 12)), 1.0)
+    assert [each.pdu.sequence for each in events if isinstance(each, Submitted)] == [10, 11, 12]
+    assert session.pending_submits == 3
+    session.submitted(12, "1002")
+    session.refuse(SubmitSm(sequence=10), Status.RTHROTTLED)
+    session.submitted(11, "1001")
+    assert session.pending_submits == 0
+    assert sent(session) == [
+        SubmitSmResp(sequence=12, message_id="1002"),
+        SubmitSmResp(sequence=10, status=Status.RTHROTTLED),
+        SubmitSmResp(sequence=11, message_id="1001"),
+    ]
+
+
+def test_a_full_window_stops_reading_and_not_answering() -> None:
+    session = opened(window=99)
+    session.accept_bind(asked(session, BindTransmitter()), 0.0, window=2)
+    assert session.wants_data
+    session.receive(encode(SUBMIT, 1) + encode(SUBMIT, 2) + encode(SUBMIT, 3), 0.0)
+    assert session.pending_submits == 3
+    assert not session.wants_data
+    session.submitted(1, "1")
+    session.submitted(2, "2")
+    assert session.wants_data
+
+
+@pytest.mark.parametrize(
+    ("request_pdu", "response"),
+    [
+        (CancelSm(sequence=3), CancelSmResp(sequence=3)),
+        (DataSm(sequence=3), DataSmResp(sequence=3, message_id="9", tlvs=((Tag.DPF_RESULT, b"\1"),))),
+    ],
+)
+def test_other_operations_are_the_callers_to_answer(request_pdu: Pdu, response: Pdu) -> None:
+    session = bound()
+    assert session.receive(encode(request_pdu), 1.0) == [Requested(request_pdu)]
+    assert session.pending_submits == 1
+    session.respond(response)
+    assert session.pending_submits == 0
+    assert sent(session) == [response]
+
+
+@pytest.mark.parametrize(
+    ("interface_version", "given_status", "status"),
+    [
+        (0x34, Status.RINVDCS, Status.RSUBMITFAIL),
+        (0x00, Status.RPROHIBITED, Status.RSUBMITFAIL),
+        (0x50, Status.RINVDCS, Status.RINVDCS),
+        (0x34, Status.RMSGQFUL, Status.RMSGQFUL),
+        (0x34, 0x400, 0x400),
+    ],
+)
+def test_a_status_that_an_older_peer_does_not_know(interface_version: int, given_status: int, status: int) -> None:
+    session = bound(interface_version=interface_version)
+    session.receive(encode(SUBMIT), 1.0)
+    session.refuse(SUBMIT, given_status)
+    assert sent(session) == [SubmitSmResp(sequence=5, status=status)]
+
+
+def test_a_3_3_peer_gets_no_tlvs() -> None:
+    session = bound(interface_version=0x00)
+    session.receive(encode(DataSm(sequence=3)), 1.0)
+    session.respond(DataSmResp(sequence=3, message_id="9", tlvs=((Tag.DPF_RESULT, b"\1"),)))
+    session.deliver(DeliverSm(tlvs=((Tag.MESSAGE_STATE, b"\2"),), short_message=b"id:1"), "token", 1.0)
+    assert sent(session) == [DataSmResp(sequence=3, message_id="9"), DeliverSm(sequence=1, short_message=b"id:1")]
+
+
+def test_answers_after_the_end_go_nowhere() -> None:
+    session = bound()
+    session.receive(encode(SUBMIT), 1.0)
+    session.eof(1.0)
+    session.submitted(5, "1")
+    session.refuse(SUBMIT, Status.RSYSERR)
+    session.respond(SubmitSmResp(sequence=5))
+    session.unbind(1.0)
+    assert session.to_write() == b""
+    assert session.receive(encode(SUBMIT), 2.0) == []
+    assert session.tick(1e9) == []
+    assert session.close() == []
+    assert session.next_deadline is None
+    assert not session.wants_data
+
+
+# --- defects --------------------------------------------------------------------------------------------------------
+
+
+def test_a_malformed_request_is_answered_and_the_session_lives_on() -> None:
+    session = bound()
+    body = encode(SUBMIT)[16:].replace(b"ACME", b"A" * 21)
+    broken = pack_header(16 + len(body), CommandId.SUBMIT_SM, 0, 5) + body
+    events = session.receive(broken + encode(SUBMIT, 6), 1.0)
+    assert isinstance(events[0], Malformed)
+    assert (events[0].command_id, events[0].status) == (CommandId.SUBMIT_SM, Status.RINVSRCADR)
+    assert events[1:] == [Submitted(decode(encode(SUBMIT, 6)))]  # type: ignore[arg-type]
+    assert sent(session) == [SubmitSmResp(sequence=5, status=Status.RINVSRCADR)]
+
+
+def test_an_unknown_command_is_nacked_and_skipped() -> None:
+    session = bound()
+    unknown = pack_header(20, 0x00010201, 0, 77) + b"what"
+    events = session.receive(unknown + encode(SUBMIT), 1.0)
+    assert [type(each) for each in events] == [Malformed, Submitted]
+    assert sent(session) == [GenericNack(sequence=77, status=Status.RINVCMDID)]
+
+
+def test_an_unknown_response_is_never_answered() -> None:
+    session = bound()
+    (event,) = session.receive(pack_header(16, 0x80003302, 0, 77), 1.0)
+    assert isinstance(event, Malformed)
+    assert session.to_write() == b""
+
+
+@pytest.mark.parametrize("length", [0, 15, 70_001, 0xFFFFFFFF])
+def test_lost_framing_is_nacked_and_closed(length: int) -> None:
+    session = bound()
+    session.deliver(DELIVER, "a", 0.0)
+    session.to_write()
+    events = session.receive(pack_header(length, 4, 0, 9), 1.0)
+    assert [type(each) for each in events] == [Malformed, DeliveryFailed, Closed]
+    assert events[-1] == Closed("framing")
+    assert sent(session) == [GenericNack(sequence=9, status=Status.RINVCMDLEN)]
+
+
+def test_a_limit_on_pdus_is_the_sessions() -> None:
+    session = opened(max_pdu=64)
+    events = session.receive((65).to_bytes(4, "big"), 0.0)
+    assert events[-1] == Closed("framing")
+    assert sent(session) == [GenericNack(sequence=0, status=Status.RINVCMDLEN)]
+
+
+@given(st.lists(st.sampled_from(VECTORS), max_size=12), st.integers(1, 50), st.booleans())
+def test_any_vectors_in_any_order_and_pieces_leave_a_session_in_good_order(
+    vectors: list[Vector], size: int, is_bound: bool
+) -> None:
+    session = bound() if is_bound else opened()
+    stream = b"".join(vector.octets for vector in vectors)
+    events: list[Event] = []
+    for at in range(0, len(stream), size):
+        events += session.receive(stream[at : at + size], 1.0)
+        while session.state is State.BINDING:
+            bind = events[-1]
+            assert isinstance(bind, BindRequested)
+            events += session.accept_bind(bind.pdu, 1.0)
+    assert sum(isinstance(each, Submitted | Requested) for each in events) == session.pending_submits
+    assert all(not isinstance(each, Closed) for each in events[:-1])
+    assert all(pdu.command & 0x80000000 for pdu in sent(session))
+
+
+@given(st.binary(max_size=300), st.integers(0, 0xFFFFFFFF))
+def test_any_octets_leave_a_session_in_good_order(data: bytes, command: int) -> None:
+    session = bound()
+    events = session.receive(pack_header(16 + len(data), command, 0, 1) + data + data, 1.0)
+    assert session.state in State
+    assert (session.state is State.CLOSED) == (bool(events) and isinstance(events[-1], Closed))
+
+
+@given(st.sampled_from([QuerySm, ReplaceSm, BroadcastSm, Outbind]).flatmap(pdus_of))
+def test_each_request_has_one_reaction(pdu: Pdu) -> None:
+    session = bound()
+    (event,) = session.receive(encode(pdu), 1.0)
+    assert (event == Requested(pdu)) == (session.to_write() == b"")
