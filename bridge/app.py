@@ -93,7 +93,7 @@ class App:
                 self.store,
                 self.transport,
                 self.lanes,
-                memory=config.limits.memory // len(self.providers),
+                memory=config.limits.memory // len(config.providers),
                 clock=self.clock,
                 on_owed=self._offer,
             )
@@ -261,7 +261,7 @@ class App:
         stuck = [
             name
             for name, lane in self.lanes.items()
-            if now - lane.beat_at > lane.provider.settings.timeout + _LANE_SILENT_S
+            if lane.silent_s(now) > lane.provider.settings.timeout + _LANE_SILENT_S
         ]
         paused = [name for name, lane in self.lanes.items() if lane.breaker.open]
         return self._ready and not stuck, {"ready": self._ready, "stuck": stuck, "held_back": paused,

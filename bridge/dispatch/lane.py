@@ -31,7 +31,6 @@ log = structlog.get_logger("bridge.dispatch")
 _CLAIM = 256  # messages claimed from disk at once
 _STORE_RETRY_S = 1.0
 _UNSETTLED = 2000  # outcomes not on disk yet before senders wait for the store
-_IDLE_S = 5.0  # a sender without work shows at least so often that the lane lives
 
 
 class Lane:
@@ -86,7 +85,7 @@ class Lane:
         }
         self._throttled_until = 0.0
         self._unsettled = 0  # outcomes that are not on disk yet
-        self.beat_at = clock()  # when the lane was last seen to work, for the watchdog
+        self._beat_at = clock()
 
     # --- in ---------------------------------------------------------------------------------------------------------
 
@@ -129,6 +128,10 @@ class Lane:
     def busy(self) -> int:
         """Messages in memory, waiting or under way."""
         return self._held
+
+    def silent_s(self, now: float) -> float:
+        """Seconds that the lane has had work and no sender took any, for the watchdog."""
+        return now - self._beat_at if self._ready else 0.0
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -202,20 +205,27 @@ class Lane:
                 sleeper.set_result(None)
                 wanted -= 1
 
-    async def _sleep(self, at_most_s: float) -> None:
+    async def _sleep(self, at_most_s: float | None = None) -> None:
         """Until there is work, or for so long."""
-        sleeper: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        sleeper: asyncio.Future[None] = loop.create_future()
         self._idle.append(sleeper)
-        await asyncio.wait([sleeper], timeout=at_most_s)
+        timer = None if at_most_s is None else loop.call_later(at_most_s, self._wake_sleeper, sleeper)
+        await sleeper
+        if timer is not None:
+            timer.cancel()
+
+    def _wake_sleeper(self, sleeper: asyncio.Future[None]) -> None:
         if not sleeper.done():
             self._idle.remove(sleeper)
+            sleeper.set_result(None)
 
     async def _send_forever(self) -> None:
         while not self._stopping:
-            self.beat_at = now = self._clock()
+            self._beat_at = now = self._clock()
             if not self._ready:
                 self._claim()
-                await self._sleep(_IDLE_S)
+                await self._sleep()
                 continue
             wait_s = self._wait_s(now)
             if wait_s > 0:
@@ -239,9 +249,13 @@ class Lane:
 
     def _divert(self, now: float) -> None:
         """While this provider does not work, messages that were certainly not sent go on to the plan's next one."""
-        movable = [queued for queued in self._ready if queued.step + 1 < len(queued.plan) and not queued.begun]
+        movable: list[Queued] = []
+        staying: deque[Queued] = deque()
+        for queued in self._ready:
+            movable_now = queued.step + 1 < len(queued.plan) and not queued.begun
+            (movable if movable_now else staying).append(queued)
         if movable:
-            self._ready = deque(queued for queued in self._ready if queued not in movable)
+            self._ready = staying
             self._held -= len(movable)
             away = Retry(reason=Reason.PROVIDER_UNREACHABLE, pause=True)
             self._settle([settle(queued, away, now, 0.0, self._policy) for queued in movable])

@@ -13,31 +13,29 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, Mapping
-from itertools import groupby
 from typing import Any, Final, get_type_hints
 
 from bridge.smpp.enums import RESPONSE_BIT, CommandId, Status
-from bridge.smpp.pdus import (
-    PDUS,
-    DestAddress,
-    DistributionList,
-    Pdu,
-    SmeAddress,
-    UnsuccessSme,
-)
-from bridge.smpp.wire import (
-    HEADER_OCTETS,
+from bridge.smpp.fields import (
     Counted,
     CString,
-    DecodeError,
+    DestAddress,
     Destinations,
+    DistributionList,
+    Integer,
+    Kind,
+    SmeAddress,
+    Unsuccesses,
+    UnsuccessSme,
+)
+from bridge.smpp.pdus import PDUS, Pdu
+from bridge.smpp.wire import (
+    HEADER_OCTETS,
+    DecodeError,
     EncodeError,
     FramingError,
     Header,
-    Integer,
-    Kind,
     PduError,
-    Unsuccesses,
     bad_string,
     check_submission_tlvs,
     header_only,
@@ -242,45 +240,41 @@ def _truncated(fields: Mapping[str, Kind], known: Mapping[str, object]) -> Decod
 def _read_lines(fields: Mapping[str, Kind]) -> list[str]:
     """Statements that set every field from `data` (or `text`) at `p`, and leave `p` behind the last."""
     lines: list[str] = []
-    for is_octet, run in groupby(fields.items(), lambda field: isinstance(field[1], Integer)):
-        if is_octet:
-            names = [name for name, _ in run]
-            lines += [f"{name} = data[p + {offset}]" for offset, name in enumerate(names)]
-            lines.append(f"p += {len(names)}")
-        else:
-            lines += [line for name, kind in run for line in _read_line(name, kind)]
-    return lines
-
-
-def _read_line(name: str, kind: Kind) -> list[str]:
-    match kind:
-        case CString(maximum, status):
-            return [
-                "if data[p]:",
-                f"    end = text.find('\\0', p, p + {maximum})",
-                "    if end < 0:",
-                f"        raise bad_string({name!r}, Status.{status.name}, {maximum}, data, p)",
-                f"    {name} = text[p:end]",
-                "    p = end + 1",
-                "else:",
-                f"    {name} = ''",
-                "    p += 1",
-            ]
-        case Counted():
-            return [
-                "size = data[p]",
-                "p += 1",
-                f"{name} = data[p : p + size]",
-                f"if len({name}) < size:",
-                f"    raise DecodeError(Status.RINVMSGLEN, {name!r}, 'sm_length runs past the end of the PDU')",
-                "p += size",
-            ]
-        case Destinations():
-            return [f"{name}, p = read_destinations(data, p)"]
-        case Unsuccesses():
-            return [f"{name}, p = read_unsuccesses(data, p)"]
-        case Integer():
-            return [f"{name} = data[p]", "p += 1"]
+    octets = 0  # read since `p` was moved
+    for name, kind in fields.items():
+        if isinstance(kind, Integer):
+            lines.append(f"{name} = data[p + {octets}]")
+            octets += 1
+            continue
+        lines += [f"p += {octets}"] if octets else []
+        octets = 0
+        match kind:
+            case CString(maximum, status):
+                lines += [
+                    "if data[p]:",
+                    f"    end = text.find('\\0', p, p + {maximum})",
+                    "    if end < 0:",
+                    f"        raise bad_string({name!r}, Status.{status.name}, {maximum}, data, p)",
+                    f"    {name} = text[p:end]",
+                    "    p = end + 1",
+                    "else:",
+                    f"    {name} = ''",
+                    "    p += 1",
+                ]
+            case Counted():
+                lines += [
+                    "size = data[p]",
+                    "p += 1",
+                    f"{name} = data[p : p + size]",
+                    f"if len({name}) < size:",
+                    f"    raise DecodeError(Status.RINVMSGLEN, {name!r}, 'sm_length runs past the end of the PDU')",
+                    "p += size",
+                ]
+            case Destinations():
+                lines.append(f"{name}, p = read_destinations(data, p)")
+            case Unsuccesses():
+                lines.append(f"{name}, p = read_unsuccesses(data, p)")
+    return [*lines, f"p += {octets}"] if octets else lines
 
 
 def _decoder_source(pdu: type[Pdu], fields: Mapping[str, Kind]) -> list[str]:

@@ -280,6 +280,15 @@ class EsmClass(IntEnum):
     REPLY_PATH = 0x80
 
 
+_RESPONSES: Final = frozenset(command for command in CommandId if command & RESPONSE_BIT)
+
+
+def answer_id(command_id: int) -> int:
+    """The command_id that answers `command_id`: its response where there is one, otherwise generic_nack."""
+    response = command_id | RESPONSE_BIT
+    return response if response in _RESPONSES else CommandId.GENERIC_NACK
+
+
 def version_of(interface_version: int) -> Version:
     """The version to speak with a peer that bound with this `interface_version` (3.4 §5.2.4, 5.0 §4.7.13).
 

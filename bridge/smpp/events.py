@@ -10,7 +10,9 @@ from typing import Any, Literal
 import msgspec
 
 from bridge.smpp.enums import Status
-from bridge.smpp.pdus import Bind, Pdu, SubmitSm
+from bridge.smpp.pdus import BindReceiver, BindTransceiver, BindTransmitter, Pdu, SubmitSm
+
+Bind = BindReceiver | BindTransmitter | BindTransceiver
 
 ClosedReason = Literal[
     "backlog", "closed", "enquire_link_timeout", "eof", "framing", "refused", "session_init_timeout", "unbound"

@@ -1,8 +1,7 @@
 """Every PDU as a type, and with that the one table of mandatory fields.
 
-A class lists its fields in the order of the wire, each annotated with its kind (`bridge.smpp.wire`): one octet, a
-C-octet string with its maximum, counted octets, or a list. `bridge.smpp.codec` makes its functions from that, so
-there is nothing else to keep in step.
+A class lists its fields in the order of the wire, each annotated with its kind (`bridge.smpp.fields`): an octet, a
+C-octet string with its maximum, counted octets, or a list. `bridge.smpp.codec` makes its functions from that.
 
 Sources: SMPP 3.4 §4, 5.0 §4; the field names are those of the specification. C-octet strings are `str` (Latin-1),
 message text is `bytes`. `sequence` and `status` are the header's; TLVs stand behind the fields, in the order they came.
@@ -10,58 +9,31 @@ message text is `bytes`. `sequence` and `status` are the header's; TLVs stand be
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final
+from typing import ClassVar, Final
 
 import msgspec
 
-from bridge.smpp.enums import RESPONSE_BIT, CommandId, Status
-from bridge.smpp.wire import Counted, CString, Destinations, Integer, Tlvs, Unsuccesses
-
-
-class SmeAddress(msgspec.Struct, frozen=True, gc=False):
-    """A dest_address with dest_flag 1: an address (3.4 §4.5.1.1)."""
-
-    dest_addr_ton: int
-    dest_addr_npi: int
-    destination_addr: str
-
-
-class DistributionList(msgspec.Struct, frozen=True, gc=False):
-    """A dest_address with dest_flag 2: the name of a list (3.4 §4.5.1.2)."""
-
-    dl_name: str
-
-
-class UnsuccessSme(msgspec.Struct, frozen=True, gc=False):
-    """An address that a submit_multi was not accepted for, and why (3.4 §4.5.2.1)."""
-
-    dest_addr_ton: int
-    dest_addr_npi: int
-    destination_addr: str
-    error_status_code: int
-
-
-DestAddress = SmeAddress | DistributionList
-
-Octet = Annotated[int, Integer()]
-ShortMessage = Annotated[bytes, Counted()]
-DestAddresses = Annotated[tuple[DestAddress, ...], Destinations()]
-UnsuccessSmes = Annotated[tuple[UnsuccessSme, ...], Unsuccesses()]
-
-SystemId = Annotated[str, CString(16, Status.RINVSYSID)]
-# The specification says 9. Clients with longer secrets exist, and whether one is right is not for the codec to say.
-Password = Annotated[str, CString(64, Status.RINVPASWD)]
-SystemType = Annotated[str, CString(13, Status.RINVSYSTYP)]
-AddressRange = Annotated[str, CString(41)]
-ServiceType = Annotated[str, CString(6, Status.RINVSERTYP)]
-MessageId = Annotated[str, CString(65, Status.RINVMSGID)]
-SourceAddress = Annotated[str, CString(21, Status.RINVSRCADR)]
-DestinationAddress = Annotated[str, CString(21, Status.RINVDSTADR)]
-LongSourceAddress = Annotated[str, CString(65, Status.RINVSRCADR)]
-LongDestinationAddress = Annotated[str, CString(65, Status.RINVDSTADR)]
-ScheduleTime = Annotated[str, CString(17, Status.RINVSCHED)]
-ValidityTime = Annotated[str, CString(17, Status.RINVEXPIRY)]
-FinalDate = Annotated[str, CString(17)]
+from bridge.smpp.enums import CommandId
+from bridge.smpp.fields import (
+    AddressRange,
+    DestAddresses,
+    DestinationAddress,
+    FinalDate,
+    LongDestinationAddress,
+    LongSourceAddress,
+    MessageId,
+    Octet,
+    Password,
+    ScheduleTime,
+    ServiceType,
+    ShortMessage,
+    SourceAddress,
+    SystemId,
+    SystemType,
+    UnsuccessSmes,
+    ValidityTime,
+)
+from bridge.smpp.wire import Tlvs
 
 
 class Pdu(msgspec.Struct, gc=False):
@@ -82,15 +54,13 @@ class Pdu(msgspec.Struct, gc=False):
 
     def __repr__(self) -> str:
         """Integers are shown, of text only how long it is: a PDU may hold a password, numbers and a message."""
-        shown = [
-            f"{name}={value}" if isinstance(value, int) else f"{name}=<{len(value)}>"
-            for name, value in ((name, getattr(self, name)) for name in self.__struct_fields__)
-        ]
+        values = {name: getattr(self, name) for name in self.__struct_fields__}
+        shown = [f"{n}={v}" if isinstance(v, int) else f"{n}=<{len(v)}>" for n, v in values.items()]
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
 class _Bind(Pdu):
-    """3.4 §4.1.1, §4.1.3, §4.1.5."""
+    """What the three have in common."""
 
     system_id: SystemId = ""
     password: Password = ""
@@ -119,11 +89,8 @@ class BindTransceiver(_Bind):
     command: ClassVar[CommandId] = CommandId.BIND_TRANSCEIVER
 
 
-Bind = BindReceiver | BindTransmitter | BindTransceiver
-
-
 class _BindResp(Pdu):
-    """3.4 §4.1.2, §4.1.4, §4.1.6."""
+    """What the three have in common."""
 
     system_id: SystemId = ""
 
@@ -426,17 +393,8 @@ class CancelBroadcastSmResp(Pdu):
     command: ClassVar[CommandId] = CommandId.CANCEL_BROADCAST_SM_RESP
 
 
-def _concrete(base: type[Pdu]) -> list[type[Pdu]]:
-    found = []
-    for kind in base.__subclasses__():
-        found += _concrete(kind) if kind.__name__.startswith("_") else [kind, *_concrete(kind)]
-    return found
-
-
-PDUS: Final[dict[int, type[Pdu]]] = {int(kind.command): kind for kind in _concrete(Pdu)}
-
-
-def answer_id(command_id: int) -> int:
-    """The command_id that answers `command_id`: its response where there is one, otherwise generic_nack."""
-    response = command_id | RESPONSE_BIT
-    return response if response in PDUS else CommandId.GENERIC_NACK
+PDUS: Final[dict[int, type[Pdu]]] = {
+    kind.command: kind
+    for kind in list(globals().values())
+    if isinstance(kind, type) and issubclass(kind, Pdu) and "command" in vars(kind)
+}

@@ -16,8 +16,9 @@ from typing import Any, Final
 import msgspec
 
 from bridge.smpp.codec import MAX_PDU, Framer, encode
-from bridge.smpp.enums import SEQUENCE_MAX, CommandId, Status, Tag, Version, version_of
+from bridge.smpp.enums import SEQUENCE_MAX, CommandId, Status, Tag, Version, answer_id, version_of
 from bridge.smpp.events import (
+    Bind,
     BindRequested,
     Closed,
     ClosedReason,
@@ -31,7 +32,6 @@ from bridge.smpp.events import (
     Violation,
 )
 from bridge.smpp.pdus import (
-    Bind,
     BindReceiver,
     BindReceiverResp,
     BindTransceiver,
@@ -42,7 +42,6 @@ from bridge.smpp.pdus import (
     Pdu,
     SubmitSm,
     SubmitSmResp,
-    answer_id,
 )
 from bridge.smpp.states import TABLE, Do, State
 from bridge.smpp.wire import FramingError, PduError, header_only

@@ -33,35 +33,6 @@ _pack_tlv = Struct(">2H").pack
 Tlvs = tuple[tuple[int, bytes], ...]
 
 
-# --- kinds of mandatory fields; `bridge.smpp.pdus` annotates its fields with them ----------------------------------
-
-
-class Integer(NamedTuple):
-    """One octet, 0..255."""
-
-
-class CString(NamedTuple):
-    """Text and a NUL, at most `maximum` octets together; `status` is the answer to a longer one."""
-
-    maximum: int
-    status: Status = Status.RINVCMDLEN
-
-
-class Counted(NamedTuple):
-    """One octet that counts, then as many octets; the last field of its PDU."""
-
-
-class Destinations(NamedTuple):
-    """number_of_dests, then as many dest_address (3.4 §4.5.1.1)."""
-
-
-class Unsuccesses(NamedTuple):
-    """no_unsuccess, then as many unsuccess_sme (3.4 §4.5.2.1)."""
-
-
-Kind = Integer | CString | Counted | Destinations | Unsuccesses
-
-
 # --- header and errors ---------------------------------------------------------------------------------------------
 
 

@@ -22,6 +22,7 @@ from bridge.store.writer import Writer
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
+_STATES = {int(state): state for state in State}  # a look-up: a tenth of what State(value) costs
 
 _ID_BLOCK = 100_000  # ids reserved on disk at once; a restart skips the rest of its block
 _LEASE_S = 3600.0  # only orders the leased ones: the process that holds the file is the only one that leases
@@ -288,7 +289,7 @@ class SqliteStore:
             recorded.stray += 1
             return
         message_id, state, lane, body, stage = row
-        verdict = self._decide(Standing(State(state), lane, lambda: _message(body)), provider, report, now)
+        verdict = self._decide(Standing(_STATES[state], lane, lambda: _message(body)), provider, report, now)
         line = _line(_report_event(provider, report, now))
         if verdict.state is None:
             connection.execute(SQL["note_report"], (line, message_id))
@@ -468,7 +469,7 @@ def _record_from_row(row: Row) -> Record:
     body, state, reason, lane, provider_ref, attempts, updated_at, timeline = row
     return Record(
         message=_message(body),
-        state=State(state),
+        state=_STATES[state],
         reason=Reason(reason) if reason else None,
         provider=lane or None,
         provider_ref=provider_ref,

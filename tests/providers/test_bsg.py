@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from providers.contract import REFERENCES, attempt_of, attempts_of
+from providers.cases import REFERENCES, attempt_of, attempts_of
 
 from bridge.message import Accepted, Refused, Retry, Unsure
 from bridge.providers import Response

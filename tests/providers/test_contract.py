@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from providers.contract import CHECKS, Subject, no_network, subject
+from providers.cases import Subject, no_network, subject
+from providers.contract import CHECKS
 
 from bridge import providers
 

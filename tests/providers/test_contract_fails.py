@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 from providers import contract
-from providers.contract import CHECKS, Subject, no_network, subject
+from providers.cases import Subject, no_network, subject
+from providers.contract import CHECKS
 from pydantic import ConfigDict
 
 from bridge.message import Accepted, Outcome, Reason, Refused, Report, State

@@ -11,9 +11,19 @@ from hypothesis import strategies as st
 
 from bridge.smpp.codec import Framer, encode, fields_of
 from bridge.smpp.enums import RESPONSE_BIT
-from bridge.smpp.events import BindRequested
+from bridge.smpp.events import Bind, BindRequested
+from bridge.smpp.fields import (
+    Counted,
+    CString,
+    Destinations,
+    DistributionList,
+    Integer,
+    Kind,
+    SmeAddress,
+    Unsuccesses,
+    UnsuccessSme,
+)
 from bridge.smpp.pdus import (
-    Bind,
     BindReceiver,
     BindReceiverResp,
     BindTransceiver,
@@ -21,16 +31,12 @@ from bridge.smpp.pdus import (
     BindTransmitter,
     BindTransmitterResp,
     DeliverSm,
-    DistributionList,
     Pdu,
-    SmeAddress,
     SubmitSm,
     Unbind,
-    UnsuccessSme,
 )
 from bridge.smpp.session import Session
 from bridge.smpp.states import State
-from bridge.smpp.wire import Counted, CString, Destinations, Integer, Kind, Unsuccesses
 
 
 @dataclass(frozen=True)
@@ -112,8 +118,8 @@ def opened(**settings: Any) -> Session:
     return Session(**{"system_id": "bridge", "now": 0.0, **settings})
 
 
-def asked(session: Session, bind: Bind) -> Bind:
-    (event,) = session.receive(encode(bind), 0.0)
+def asked(session: Session, bind: Bind, behind: bytes = b"") -> Bind:
+    (event,) = session.receive(encode(bind) + behind, 0.0)
     assert isinstance(event, BindRequested)
     return event.pdu
 

@@ -1,6 +1,15 @@
 import pytest
 
-from bridge.smpp.enums import RESPONSE_BIT, SUBMISSION_TLV_OCTETS, CommandId, MessageState, Status, Tag, version_of
+from bridge.smpp.enums import (
+    RESPONSE_BIT,
+    SUBMISSION_TLV_OCTETS,
+    CommandId,
+    MessageState,
+    Status,
+    Tag,
+    answer_id,
+    version_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -28,15 +37,32 @@ def test_every_response_but_the_nack_answers_a_request() -> None:
 
 
 def test_numbers_that_peers_rely_on() -> None:
-    assert Status.RTHROTTLED == 0x58
-    assert Status.RMSGQFUL == 0x14
-    assert Status.RSYSERR == 0x08
-    assert Status.RINVOPTPARSTREAM == 0xC0
-    assert Tag.MESSAGE_PAYLOAD == 0x0424
-    assert Tag.RECEIPTED_MESSAGE_ID == 0x001E
-    assert MessageState.REJECTED == 8
+    assert (int(Status.RTHROTTLED), int(Status.RMSGQFUL), int(Status.RSYSERR)) == (0x58, 0x14, 0x08)
+    assert int(Status.RINVOPTPARSTREAM) == 0xC0
+    assert (int(Tag.MESSAGE_PAYLOAD), int(Tag.RECEIPTED_MESSAGE_ID)) == (0x0424, 0x001E)
+    assert int(MessageState.REJECTED) == 8
 
 
 def test_only_known_tags_have_a_length() -> None:
     assert set(SUBMISSION_TLV_OCTETS) <= set(Tag)
     assert Tag.MESSAGE_PAYLOAD not in SUBMISSION_TLV_OCTETS
+
+
+@pytest.mark.parametrize(
+    ("command", "answer"),
+    [
+        (CommandId.SUBMIT_SM, CommandId.SUBMIT_SM_RESP),
+        (CommandId.BIND_TRANSCEIVER, CommandId.BIND_TRANSCEIVER_RESP),
+        (CommandId.ALERT_NOTIFICATION, CommandId.GENERIC_NACK),
+        (CommandId.OUTBIND, CommandId.GENERIC_NACK),
+        (0x00010203, CommandId.GENERIC_NACK),
+        (0, CommandId.GENERIC_NACK),
+    ],
+)
+def test_what_answers_a_command(command: int, answer: CommandId) -> None:
+    assert answer_id(command) == answer
+
+
+def test_a_request_without_a_response_is_one_of_two() -> None:
+    unanswered = {c for c in CommandId if not c & RESPONSE_BIT and answer_id(c) == CommandId.GENERIC_NACK}
+    assert unanswered == {CommandId.OUTBIND, CommandId.ALERT_NOTIFICATION}

@@ -1,7 +1,7 @@
 import pytest
 
-from bridge.smpp.enums import RESPONSE_BIT, CommandId, Tag
-from bridge.smpp.pdus import PDUS, BindTransceiver, Pdu, SubmitMulti, SubmitSm, answer_id
+from bridge.smpp.enums import CommandId, Tag
+from bridge.smpp.pdus import PDUS, BindTransceiver, Pdu, SubmitMulti, SubmitSm
 
 
 def test_every_command_has_a_type_and_every_type_its_command() -> None:
@@ -9,26 +9,6 @@ def test_every_command_has_a_type_and_every_type_its_command() -> None:
     for command, kind in PDUS.items():
         assert kind.command == command
         assert kind.__name__.lower() == CommandId(command).name.replace("_", "").lower()
-
-
-@pytest.mark.parametrize(
-    ("command", "answer"),
-    [
-        (CommandId.SUBMIT_SM, CommandId.SUBMIT_SM_RESP),
-        (CommandId.BIND_TRANSCEIVER, CommandId.BIND_TRANSCEIVER_RESP),
-        (CommandId.ALERT_NOTIFICATION, CommandId.GENERIC_NACK),
-        (CommandId.OUTBIND, CommandId.GENERIC_NACK),
-        (0x00010203, CommandId.GENERIC_NACK),
-        (0, CommandId.GENERIC_NACK),
-    ],
-)
-def test_what_answers_a_command(command: int, answer: CommandId) -> None:
-    assert answer_id(command) == answer
-
-
-def test_a_request_without_a_response_is_one_of_two() -> None:
-    unanswered = {c for c in CommandId if not c & RESPONSE_BIT and answer_id(c) == CommandId.GENERIC_NACK}
-    assert unanswered == {CommandId.OUTBIND, CommandId.ALERT_NOTIFICATION}
 
 
 def test_tlv_finds_the_first_of_its_tag() -> None:

@@ -170,8 +170,9 @@ async def test_request_arrives_as_given_and_answer_comes_back(transport: Transpo
 async def test_connection_is_kept_and_cookies_are_not(transport: Transport) -> None:
     answer = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\nok"
     async with raw(answering(answer)) as peer:
+        named = peer.url.replace("127.0.0.1", "localhost")  # no jar keeps cookies of a bare number
         for _ in range(3):
-            await transport.send(Request(method="POST", url=peer.url, body=b"x"), timeout_s=5)
+            await transport.send(Request(method="POST", url=named, body=b"x"), timeout_s=5)
         assert peer.connections == 1
         assert not any(b"cookie" in request.lower() for request in peer.requests)
 
@@ -187,6 +188,8 @@ async def test_redirect_is_an_answer(transport: Transport) -> None:
 
 
 async def test_proxy_of_the_environment_is_ignored(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("http_proxy", await closed_port_url())
     async with raw(answering(OK)) as peer:
         response = await transport.send(Request(method="GET", url=peer.url), timeout_s=5)

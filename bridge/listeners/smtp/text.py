@@ -35,7 +35,7 @@ _CHARSETS = {
 }
 # Codecs of Python that are no charsets of mail: they mean something else, or take their time.
 _NOT_CHARSETS = frozenset({"idna", "punycode", "unicode_escape", "unicode-escape", "raw_unicode_escape"})
-_HTML_MAX = 512 * 1024  # characters; the parser of the library may take the square of it
+_HEADER_MAX = 8192  # characters that are read of one; the decoder of the library may take the square of it
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,250}>")
 _SUBJECT_MAX = 2000  # characters
 
@@ -57,7 +57,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_mail(octets: bytes) -> Letter:
-    """Reads a mail as it came through DATA (RFC 5322). Raises Refusal when it is nested or large beyond reason."""
+    """Reads a mail as it came through DATA (RFC 5322). Raises Refusal when it is nested beyond reason."""
     try:
         mail = message_from_bytes(octets)
         body = _readable(mail) or ""
@@ -88,8 +88,6 @@ def _readable(part: Part) -> str | None:
         return None
     text = decode(octets, _parameter(part, "charset"))
     if kind == "text/html":
-        if len(text) > _HTML_MAX:
-            raise Refusal(Reason.TEXT_TOO_LONG, "the HTML is too large; send the text as text/plain")
         text = text_of_html(text)
     elif _parameter(part, "format").lower() == "flowed":
         text = _unflow(text, delete_space=_parameter(part, "delsp").lower() == "yes")
@@ -117,7 +115,7 @@ def _parameter(part: Part, name: str) -> str:
 def _header(mail: Part, name: str) -> str:
     for key, value in mail.raw_items():
         if key.lower() == name:
-            text = str(value)
+            text = str(value)[:_HEADER_MAX]
             # 8-bit octets came through the parser as lone surrogates.
             return text if text.isascii() else decode(text.encode("utf-8", "surrogateescape"), "utf-8")
     return ""

@@ -9,9 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.message import Message as Part
-from email.mime.multipart import MIMEMultipart
-from email.mime.text import MIMEText
-from email.policy import SMTP, SMTPUTF8
+from email.policy import SMTP, EmailPolicy
 from email.utils import format_datetime, formataddr, parseaddr
 from fnmatch import fnmatchcase
 from typing import Any
@@ -205,9 +203,10 @@ def _report(owed: Owed, message: Message, report: Report, settings: Mail, domain
     sentence = "" if delivered else _WIRE[reason][2]
 
     # An address that is not ASCII needs a header that is not (RFC 6532), and a smarthost that takes it.
-    policy = SMTP if (native["mail_from"] + recipient).isascii() else SMTPUTF8
-    mail = MIMEMultipart("report", boundary=f"=_report_{owed.owed_id}")
-    mail.set_param("report-type", "delivery-status")
+    policy = _POLICY.clone(utf8=not (native["mail_from"] + recipient).isascii())
+    mail = Part(policy)
+    mail["Content-Type"] = f'multipart/report; report-type="delivery-status"; boundary="=_report_{owed.owed_id}"'
+    mail["MIME-Version"] = "1.0"
     mail["From"] = formataddr(("Mail Delivery System", _address(settings)))
     mail["To"] = native["mail_from"]
     mail["Subject"] = f"{'Delivered' if delivered else 'Not delivered'}: message to +{message.destination}"
@@ -215,20 +214,21 @@ def _report(owed: Owed, message: Message, report: Report, settings: Mail, domain
     mail["Auto-Submitted"] = "auto-replied"
     if native.get("message_id_header"):
         mail["In-Reply-To"] = mail["References"] = native["message_id_header"]
-    mail.attach(MIMEText(_explanation(owed, message, report, sentence)))
-
-    status = Part()
-    status.set_type("message/delivery-status")
+    human = EmailMessage(policy)
+    human.set_content(_explanation(owed, message, report, sentence), cte="quoted-printable")
+    status = _fields(policy, ("Content-Type", "message/delivery-status"))
     action, code = ("delivered", _DELIVERED) if delivered else ("failed", f"5.{_WIRE[reason][1]}")
     diagnostic = _line(f"{report.state.word if delivered else reason.value} {report.native}", 400)
     status.set_payload(
         [
             _fields(
+                policy,
                 ("Original-Envelope-Id", native.get("envid")),
                 ("Reporting-MTA", f"dns; {domain}"),
                 ("Arrival-Date", _date(message.accepted_at)),
             ),
             _fields(
+                policy,
                 ("Original-Recipient", native.get("orcpt")),
                 ("Final-Recipient", f"rfc822; {recipient}"),
                 ("Action", action),
@@ -238,18 +238,16 @@ def _report(owed: Owed, message: Message, report: Report, settings: Mail, domain
             ),
         ]
     )
-    mail.attach(status)
-
-    headers = Part()
-    headers.set_type("text/rfc822-headers")
+    headers = _fields(policy, ("Content-Type", "text/rfc822-headers"))
     original = _fields(
+        policy,
         ("Return-Path", f"<{native['mail_from']}>"),
         ("Message-ID", native.get("message_id_header")),
         ("Subject", native.get("subject")),
     )
-    headers.set_payload(original.as_bytes(policy=policy).decode("ascii", "surrogateescape"))
-    mail.attach(headers)
-    return mail.as_bytes(policy=policy)
+    headers.set_payload(original.as_bytes().decode("ascii", "surrogateescape"))
+    mail.set_payload([human, status, headers])
+    return mail.as_bytes()
 
 
 def _explanation(owed: Owed, message: Message, report: Report, sentence: str) -> str:
@@ -270,7 +268,7 @@ def _inbound(owed: Owed, domain: str, now: float, recipient: str) -> bytes:
     assert inbound is not None
     digits = inbound.source.isascii() and inbound.source.isdigit()
     number = f"+{inbound.source}" if digits else _line(inbound.source, 60)
-    mail = EmailMessage()
+    mail = EmailMessage(_POLICY.clone(utf8=not recipient.isascii()))
     # An answer to it is mail to a number, and so a message back; nobody can answer an alphanumeric sender.
     mail["From"] = formataddr((number, f"{number if digits else 'no-reply'}@{domain}"))
     mail["To"] = recipient
@@ -278,7 +276,7 @@ def _inbound(owed: Owed, domain: str, now: float, recipient: str) -> bytes:
     _stamp(mail, owed, domain, now)
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(inbound.text or "\n", charset="utf-8", cte="quoted-printable")
-    return mail.as_bytes(policy=SMTP if recipient.isascii() else SMTPUTF8)
+    return mail.as_bytes()
 
 
 def _stamp(mail: Part, owed: Owed, domain: str, now: float) -> None:
@@ -287,11 +285,13 @@ def _stamp(mail: Part, owed: Owed, domain: str, now: float) -> None:
     mail["Message-ID"] = f"<{owed.owed_id}.{owed.known_id}.{int(owed.created_at)}@{domain}>"
 
 
+# Lines of 998 octets are allowed (RFC 5322 §2.1.1); folded at 78, the library would encode a long Message-ID.
+_POLICY = SMTP.clone(max_line_length=900)
 _REASON_OF = {State.EXPIRED: Reason.VALIDITY_ELAPSED, State.DELETED: Reason.CANCELLED, State.UNKNOWN: Reason.NO_REPORT}
 
 
-def _fields(*pairs: tuple[str, str | None]) -> Part:
-    block = Part()
+def _fields(policy: EmailPolicy, *pairs: tuple[str, str | None]) -> Part:
+    block = Part(policy)
     for name, value in pairs:
         if value is not None:
             block[name] = value
