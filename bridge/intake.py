@@ -78,8 +78,9 @@ class Intake:
         self._queue_max = queue_max
         self._clock = clock
         self._on_owed = on_owed
-        self._assemblies: dict[tuple[object, ...], list[Message]] = {}
-        self._parts_held = 0
+        self._storing = 0  # messages on their way to disk
+        self._assemblies: dict[tuple[object, ...], list[Message]] = {}  # parts on disk
+        self._parts_held = 0  # those, and parts on their way to disk
         self._buckets: dict[str, Bucket] = {}
         self.configure(router, accounts, capabilities)
 
@@ -104,11 +105,14 @@ class Intake:
 
     def check(self, message: Message) -> Refusal | None:
         """Why the message cannot be taken whatever the load; None: it can."""
+        account = self._accounts.get(message.account)
+        if account is None:
+            return _no_account()
         untimely = _untimely(message)
         if untimely is not None:
             return untimely
         if message.segment is not None:
-            if message.segment.total > self._accounts[message.account].max_parts:
+            if message.segment.total > account.max_parts:
                 return Refusal(Reason.TEXT_TOO_LONG, "the message has more parts than the account may send")
             return None if self._router.plan(message) else _no_route(message)
         plan = self._plan(message)
@@ -131,16 +135,17 @@ class Intake:
     def accept(self, messages: Sequence[Message]) -> Verdicts:
         """A refusal or None for each message, and a future for those that were taken (None when none was).
 
-        The future is done when they are on disk, or raises StoreUnavailable when none of them was kept.
+        The future is done when they are on disk, or raises StoreUnavailable when none of them was kept. Cancelling it
+        changes nothing.
         """
         verdicts: list[Refusal | None] = []
         entries: list[Entry] = []
-        writes: list[asyncio.Future[None]] = []
+        parts: list[Message] = []
         for message in messages:
-            verdict = self._admit(message)
+            verdict = self._admit(message, len(entries))
             if verdict is None and message.segment is not None:
-                writes.append(self._store.keep_part(message))
-                self._assemble(message, entries)
+                parts.append(message)
+                self._parts_held += 1
             elif verdict is None:
                 entry = self._entry(message)
                 if isinstance(entry, Refusal):
@@ -148,40 +153,40 @@ class Intake:
                 else:
                     entries.append(entry)
             verdicts.append(verdict)
-        if entries:
-            writes.append(self._keep(entries))
-        if not writes:
+        if not entries and not parts:
             return verdicts, None
-        return verdicts, writes[0] if len(writes) == 1 else asyncio.ensure_future(_all(writes))
+        return verdicts, asyncio.shield(self._keep(entries, parts))
 
     def accept_refused(self, message: Message, refusal: Refusal) -> asyncio.Future[None]:
         """Keeps a message that cannot be sent as rejected, so that its sender is told like of any other failure."""
-        return self._keep([self._rejected(message, Reason(refusal.reason), refusal.text)])
+        return asyncio.shield(self._keep([self._rejected(message, Reason(refusal.reason), refusal.text)]))
 
     def recover(self) -> None:
         """Takes up the parts that an earlier process kept."""
-        entries: list[Entry] = []
         for part in self._store.parts():
-            self._assemble(part, entries)
-        if entries:
-            self._keep(entries)
+            self._parts_held += 1
+            self._assemble(part)
 
     def give_up_parts(self, now: float) -> None:
-        """Ends messages whose missing parts are overdue; call it about once a second."""
-        entries = []
+        """Ends messages whose missing parts are overdue, and joins again what could not be stored when it was whole.
+
+        To be called about once a second.
+        """
         for key, parts in list(self._assemblies.items()):
             account = self._accounts.get(parts[0].account)
-            if account is None or now >= parts[0].accepted_at + account.parts_timeout:
-                self._forget(key)
-                whole = _joined(parts, text="")
-                entries.append(self._rejected(whole, Reason.PARTS_MISSING, "", parts))
-        if entries:
-            self._keep(entries)
+            if _whole(parts):
+                self._join(key)
+            elif account is None or now >= parts[0].accepted_at + account.parts_timeout:
+                self._end(key, self._rejected(_joined(parts, text=""), Reason.PARTS_MISSING, "", parts))
 
     # --- one message ----------------------------------------------------------------------------------------------
 
-    def _admit(self, message: Message) -> Refusal | None:
-        if self._store.queued >= self._queue_max or self._parts_held >= _PARTS_MAX:
+    def _admit(self, message: Message, before: int) -> Refusal | None:
+        """`before`: messages already taken by the same call."""
+        if message.account not in self._accounts:
+            return _no_account()
+        full = self._store.queued + self._storing + before >= self._queue_max
+        if full or (message.segment is not None and self._parts_held >= _PARTS_MAX):
             return Refusal(Reason.QUEUE_FULL, "the queue is full; try again later", retry_after_s=5.0)
         if message.segment is not None:
             refusal = self.check(message)
@@ -224,14 +229,19 @@ class Intake:
             return Refusal(reason, "no provider of the route can carry this message")
         return plan if len(able) == len(plan) else tuple(able)
 
-    def _keep(self, entries: list[Entry]) -> asyncio.Future[None]:
-        """Stores entries, and hands them on once they are safe. A failed write gives nothing to anybody."""
-        future = self._store.accept(entries)
-        future.add_done_callback(lambda done: self._kept(entries, done))
+    def _keep(self, entries: Sequence[Entry], parts: Sequence[Message] = ()) -> asyncio.Future[None]:
+        """Stores entries and parts, and hands them on once they are safe. A failed write gives nothing to anybody.
+
+        The future is for this module: whoever could cancel it would make what is stored look failed.
+        """
+        self._storing += len(entries)
+        future = self._store.accept(entries, parts)
+        future.add_done_callback(lambda done: self._kept(entries, parts, done))
         return future
 
-    def _kept(self, entries: list[Entry], done: asyncio.Future[None]) -> None:
-        failed = done.cancelled() or done.exception() is not None
+    def _kept(self, entries: Sequence[Entry], parts: Sequence[Message], done: asyncio.Future[None]) -> None:
+        self._storing -= len(entries)
+        failed = done.exception() is not None
         offers: dict[str, list[Queued]] = {}
         for entry in entries:
             if entry.stage is Stage.LEASED:
@@ -248,6 +258,11 @@ class Intake:
                 self._lanes[lane].release(len(queued))
             else:
                 self._lanes[lane].offer(queued)
+        if failed:
+            self._parts_held -= len(parts)
+        else:
+            for part in parts:
+                self._assemble(part)
 
     def _rejected(self, message: Message, reason: Reason, text: str, parts: Sequence[Message] = ()) -> Entry:
         report = Report(state=State.REJECTED, reason=reason, native=text)
@@ -264,30 +279,53 @@ class Intake:
 
     # --- long messages --------------------------------------------------------------------------------------------
 
-    def _assemble(self, part: Message, entries: list[Entry]) -> None:
-        segment = part.segment
-        assert segment is not None
-        key = (part.account, part.source, part.destination, segment.scheme, segment.reference, segment.total)
+    def _assemble(self, part: Message) -> None:
+        """Takes a part that is on disk; the last one makes the message."""
+        key = _key(part)
         parts = self._assemblies.setdefault(key, [])
         parts.append(part)
-        self._parts_held += 1
-        if len({p.segment.number for p in parts if p.segment}) < segment.total:
-            return
-        self._forget(key)
+        if _whole(parts):
+            self._join(key)
+
+    def _join(self, key: tuple[object, ...]) -> None:
+        parts = self._assemblies[key]
         try:
             # A repeated part has an id of its own and gets a receipt of its own; its text counts once.
             whole = _joined(parts, text=join([p.segment for p in parts if p.segment]))
         except TextError as error:
-            entries.append(self._rejected(_joined(parts, text=""), Reason.INVALID_TEXT, str(error), parts))
+            self._end(key, self._rejected(_joined(parts, text=""), Reason.INVALID_TEXT, str(error), parts))
             return
         entry = self._entry(whole)
         if isinstance(entry, Refusal):
-            entries.append(self._rejected(whole, Reason(entry.reason), entry.text, parts))
+            entry = self._rejected(whole, Reason(entry.reason), entry.text, parts)
         else:
-            entries.append(msgspec.structs.replace(entry, joins=tuple(p.message_id for p in parts)))
+            entry = msgspec.structs.replace(entry, joins=tuple(p.message_id for p in parts))
+        self._end(key, entry)
 
-    def _forget(self, key: tuple[object, ...]) -> None:
-        self._parts_held -= len(self._assemblies.pop(key))
+    def _end(self, key: tuple[object, ...], entry: Entry) -> None:
+        """Stores what parts have become. They are acknowledged: if that fails, they wait for `give_up_parts`."""
+        parts = self._assemblies.pop(key)
+
+        def stored(done: asyncio.Future[None]) -> None:
+            if done.exception() is None:
+                self._parts_held -= len(parts)
+            else:
+                self._assemblies[key] = parts + self._assemblies.get(key, [])
+
+        self._keep([entry]).add_done_callback(stored)
+
+
+def _key(part: Message) -> tuple[object, ...]:
+    """Equal for the parts of one message."""
+    segment = part.segment
+    assert segment is not None
+    return part.account, part.source, part.destination, segment.scheme, segment.reference, segment.total
+
+
+def _whole(parts: Sequence[Message]) -> bool:
+    segment = parts[0].segment
+    assert segment is not None
+    return len(parts) >= segment.total and len({p.segment.number for p in parts if p.segment}) == segment.total
 
 
 def _joined(parts: Sequence[Message], text: str | bytes) -> Message:
@@ -318,9 +356,10 @@ def _untimely(message: Message) -> Refusal | None:
     return None
 
 
+def _no_account() -> Refusal:
+    # A reload has removed it; its clients may still be connected.
+    return Refusal(Reason.NOT_PERMITTED, "the account does not exist any more")
+
+
 def _no_route(message: Message) -> Refusal:
     return Refusal(Reason.NO_ROUTE, "no route leads to this destination", field="to")
-
-
-async def _all(writes: Sequence[asyncio.Future[None]]) -> None:
-    await asyncio.gather(*writes)

@@ -1,6 +1,7 @@
 """The words everyone shares: message, part, report, inbound, state, reason, outcome.
 
 Pure: no IO, no clock. Times are Unix seconds (float, UTC). Numbers are E.164 digits without `+` unless alphanumeric.
+Structs are outside the garbage collector (`gc=False`): they form no cycles, and there may be tens of thousands.
 """
 
 from __future__ import annotations
@@ -38,9 +39,7 @@ class State(IntEnum):
         return self in FINAL
 
 
-FINAL = frozenset(
-    {State.DELIVERED, State.EXPIRED, State.DELETED, State.UNDELIVERABLE, State.UNKNOWN, State.REJECTED}
-)
+FINAL = frozenset({State.DELIVERED, State.EXPIRED, State.DELETED, State.UNDELIVERABLE, State.UNKNOWN, State.REJECTED})
 _WORDS = {state: state.name.lower() for state in State}
 
 
@@ -101,7 +100,7 @@ class ReportOn(IntEnum):
         return self is ReportOn.SUCCESS and state is State.DELIVERED
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One segment of a long message, as its client submitted it; it has an id and gets a receipt of its own."""
 
     part_id: int
@@ -110,7 +109,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     native: dict[str, Any] = {}
 
 
-class Segment(msgspec.Struct, frozen=True, kw_only=True):
+class Segment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Where a submitted part belongs, and its user data; the text is decoded only when all parts are joined,
     because clients cut inside escape and surrogate pairs.
     """
@@ -123,7 +122,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     alphabet: str  # a name that `bridge.sms.encoding.decode` knows, or "binary"
 
 
-class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What an account submits; immutable. What becomes of it is kept beside it by the store."""
 
     message_id: int
@@ -146,7 +145,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     native: dict[str, Any] = {}  # protocol details its listener needs to answer; nobody else reads them
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a provider says later about a message, in our words, the provider's own word kept in `native`."""
 
     state: State
@@ -157,7 +156,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     native: str = ""
 
 
-class Inbound(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Inbound(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A message from a handset."""
 
     source: str
@@ -170,7 +169,7 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 # --- what came of a send: one of four values (promise 3) ---------------------------------------------------------
 
 
-class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+class Accepted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The provider has it. `state` is set when its answer already tells more than "accepted"."""
 
     provider_ref: str | None = None
@@ -179,14 +178,14 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
     native: str = ""
 
 
-class Refused(msgspec.Struct, frozen=True, kw_only=True):
+class Refused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The provider will never take it; the plan's next provider may."""
 
     reason: Reason
     native: str = ""
 
 
-class Retry(msgspec.Struct, frozen=True, kw_only=True):
+class Retry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The provider certainly did not take it; it may be repeated.
 
     `pause` says that our account with the provider is at fault: the lane stops and raises an alarm, messages wait.
@@ -198,7 +197,7 @@ class Retry(msgspec.Struct, frozen=True, kw_only=True):
     native: str = ""
 
 
-class Unsure(msgspec.Struct, frozen=True, kw_only=True):
+class Unsure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """It was sent, and nobody knows whether it arrived."""
 
     native: str = ""
@@ -207,7 +206,7 @@ class Unsure(msgspec.Struct, frozen=True, kw_only=True):
 Outcome = Accepted | Refused | Retry | Unsure
 
 
-class Owed(msgspec.Struct, kw_only=True):
+class Owed(msgspec.Struct, kw_only=True, gc=False):
     """Something we owe an account, a report or an inbound message, until it confirms that it has it."""
 
     account: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from email.utils import parseaddr
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
@@ -34,7 +35,7 @@ class Smarthost:
         timeout_s: float = 60.0,
         hostname: str | None = None,
     ) -> None:
-        """`url`: `smtp://[login:password@]host[:port]` or `smtps://…`; `hostname`: of this host in EHLO, None: its own."""
+        """`url`: `smtp://[login:password@]host[:port]` or `smtps://…`; `hostname`: what EHLO says, None: our own."""
         parts = urlsplit(url)
         login = None if parts.username is None else unquote(parts.username)
         implicit = parts.scheme == "smtps"
@@ -60,6 +61,10 @@ class Smarthost:
 
         Raises MailRefused, or TransportError for what may pass: with `sent` when the mail may have arrived.
         """
+        for address in filter(None, (sender, recipient)):
+            # The library sends to what it can make of an address: `a` of `a,b@example.org`.
+            if parseaddr(address)[1] != address or not address.isprintable():
+                raise MailRefused("an address of the mail is malformed")
         async with self._turn:
             if self._idle is not None:
                 self._idle.cancel()
@@ -115,8 +120,6 @@ class Smarthost:
             encoding = "utf-8" if utf8 else "ascii"
             await smtp.mail(sender, options=options, encoding=encoding)
             await smtp.rcpt(recipient, encoding=encoding)
-        except ValueError:  # of the library: an address that no command line can hold
-            raise MailRefused("an address of the mail is malformed") from None
         except (aiosmtplib.SMTPException, OSError) as error:
             raise _failure(error, sent=False) from None
 

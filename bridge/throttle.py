@@ -22,6 +22,10 @@ class Bucket:
         self._tokens -= taken
         return taken
 
+    def give_back(self, count: int) -> None:
+        """Gives back tokens that were taken and not used."""
+        self._tokens = min(self.burst, self._tokens + count)
+
     def wait_s(self, now: float) -> float:
         """Seconds until the next whole token; 0 when there is one."""
         self._refill(now)

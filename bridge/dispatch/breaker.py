@@ -32,9 +32,14 @@ class Breaker:
             return 0.0
         return float("inf") if self._probing else max(0.0, self._until - now)
 
-    def start(self) -> None:
-        """An attempt starts: while open, it is the probe."""
+    def start(self) -> bool:
+        """An attempt starts; True when it is the probe, whose end `end` must be told."""
         self._probing = self.open
+        return self._probing
+
+    def end(self) -> None:
+        """The probe is over, whatever came of it: one that told nothing about the provider leaves the next to."""
+        self._probing = False
 
     def succeeded(self) -> None:
         """The provider answered sensibly."""
@@ -43,11 +48,15 @@ class Breaker:
         self._probing = self.paused = False
         self._wait_s = self._wait_min_s
 
-    def failed(self, now: float) -> bool:
-        """The provider did not answer sensibly; True when this opened the breaker."""
+    def failed(self, now: float, *, probe: bool = False) -> bool:
+        """The provider did not answer sensibly; True when this opened the breaker.
+
+        `probe`: as `start` said; what had started before the breaker opened does not make the wait longer.
+        """
         self._failures += 1
         if self.open:
-            self._open(now)
+            if probe:
+                self._open(now)
             return False
         if self._failures < self._limit:
             return False

@@ -31,6 +31,8 @@ log = structlog.get_logger("bridge.dispatch")
 _CLAIM = 256  # messages claimed from disk at once
 _STORE_RETRY_S = 1.0
 _UNSETTLED = 2000  # outcomes not on disk yet before senders wait for the store
+_LOOK_EVERY_S = 1.0  # how often a lane that may not send looks through what waits
+_TIMER_MAX_S = 60.0  # timers do not notice that the clock was set; this late it is noticed
 
 
 class Lane:
@@ -84,7 +86,10 @@ class Lane:
             for kind in (Accepted, Refused, Retry, Unsure)
         }
         self._throttled_until = 0.0
+        self._look_at = 0.0
         self._unsettled = 0  # outcomes that are not on disk yet
+        self._all_settled: asyncio.Future[None] | None = None  # what `stop` waits for
+        self._stopped = False
         self._beat_at = clock()
 
     # --- in ---------------------------------------------------------------------------------------------------------
@@ -101,6 +106,7 @@ class Lane:
     def release(self, count: int) -> None:
         """Gives back reservations whose messages could not be stored."""
         self._held -= count
+        self._claim()
 
     def offer(self, queued: Sequence[Queued]) -> None:
         """Takes messages that were reserved for and are on disk now."""
@@ -117,7 +123,8 @@ class Lane:
             self._wake_at = at
             if self._claim_timer is not None:
                 self._claim_timer.cancel()
-            self._claim_timer = asyncio.get_running_loop().call_later(at - self._clock(), self._due)
+            wait_s = min(at - self._clock(), _TIMER_MAX_S)
+            self._claim_timer = asyncio.get_running_loop().call_later(wait_s, self._due)
 
     @property
     def waiting(self) -> int:
@@ -144,7 +151,12 @@ class Lane:
         self._claim()
 
     async def stop(self, grace_s: float) -> None:
-        """Takes nothing more, gives what is under way `grace_s`; the rest stays on disk and is queued at next start."""
+        """Takes nothing more, gives what is under way `grace_s`; the rest stays on disk and is queued at next start.
+
+        Outcomes that the store would not take are offered to it until then, too.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + grace_s
         self._stopping = True
         if self._claim_timer is not None:
             self._claim_timer.cancel()
@@ -157,6 +169,10 @@ class Lane:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        if self._unsettled:
+            self._all_settled = loop.create_future()
+            await asyncio.wait([self._all_settled], timeout=max(0.0, end - loop.time()))
+        self._stopped = True
 
     # --- from disk --------------------------------------------------------------------------------------------------
 
@@ -182,7 +198,7 @@ class Lane:
         self._claiming = False
         if done.cancelled() or done.exception() is not None:
             self._held -= room
-            self._claim_timer = asyncio.get_running_loop().call_later(_STORE_RETRY_S, self._due)
+            self.wake(self._clock() + _STORE_RETRY_S)
             return
         queued, next_due = done.result()
         self._held -= room - len(queued)
@@ -190,6 +206,7 @@ class Lane:
             self._on_disk = False
         if queued:
             self._ready.extend(queued)
+            self._look_at = 0.0
             self._rouse()
         if next_due is not None and not self._on_disk:
             self.wake(next_due)
@@ -233,32 +250,51 @@ class Lane:
                 continue
             batch = self._take(now)
             if batch:
-                await self._attempt(batch)
-                self._held -= len(batch)
+                try:
+                    await self._attempt(batch)
+                except Exception:
+                    # Nothing of it is settled yet; without that the messages would be nobody's until a restart.
+                    log.exception("attempt_failed", provider=self.name)
+                    unsure = Unsure(native="an error on our side; see the log")
+                    self._settle([settle(queued, unsure, now, random.random(), self._policy) for queued in batch])
+                finally:
+                    self._held -= len(batch)
                 self._claim()
 
     def _wait_s(self, now: float) -> float:
         wait_s = self.breaker.wait_s(now)
         if wait_s > 0:
-            self._divert(now)
+            self._look_through(now, divert=True)
         elif self._throttled_until > now:
             wait_s = self._throttled_until - now
+            self._look_through(now, divert=False)
         elif self._bucket is not None:
             wait_s = self._bucket.wait_s(now)
         return wait_s
 
-    def _divert(self, now: float) -> None:
-        """While this provider does not work, messages that were certainly not sent go on to the plan's next one."""
-        movable: list[Queued] = []
+    def _look_through(self, now: float, *, divert: bool) -> None:
+        """While nothing may be sent, ends what expires meanwhile.
+
+        `divert`: this provider does not work, so what was certainly not sent goes on to the plan's next one.
+        """
+        if now < self._look_at:
+            return
+        self._look_at = now + _LOOK_EVERY_S
+        away = Retry(reason=Reason.PROVIDER_UNREACHABLE, pause=True)
+        settlements: list[Settlement] = []
         staying: deque[Queued] = deque()
         for queued in self._ready:
-            movable_now = queued.step + 1 < len(queued.plan) and not queued.begun
-            (movable if movable_now else staying).append(queued)
-        if movable:
+            if now >= queued.message.expires_at:
+                settlements.append(expire(queued, now, self._policy))
+            elif divert and queued.step + 1 < len(queued.plan) and not queued.begun:
+                settlements.append(settle(queued, away, now, 0.0, self._policy))
+            else:
+                staying.append(queued)
+        if settlements:
             self._ready = staying
-            self._held -= len(movable)
-            away = Retry(reason=Reason.PROVIDER_UNREACHABLE, pause=True)
-            self._settle([settle(queued, away, now, 0.0, self._policy) for queued in movable])
+            self._held -= len(settlements)
+            self._settle(settlements)
+            self._claim()
 
     def _take(self, now: float) -> list[Queued]:
         """What goes into one request: the first that waits, and those behind it that may share a request with it."""
@@ -272,20 +308,28 @@ class Lane:
         if size == 1:
             return [first]
         batch, left = [first], []
-        key = self.provider.batch_key(first.message)
+        key = self._batch_key(first)
         destinations = {first.message.destination}
         for _ in range(min(len(ready), 4 * size)):
             if len(batch) == size:
                 break
             queued = ready.popleft()
-            message = queued.message
-            if message.destination in destinations or self.provider.batch_key(message) != key:
+            if queued.message.destination in destinations or self._batch_key(queued) != key:
                 left.append(queued)
             else:
-                destinations.add(message.destination)
+                destinations.add(queued.message.destination)
                 batch.append(queued)
         ready.extendleft(reversed(left))
+        if self._bucket is not None:
+            self._bucket.give_back(size - len(batch))
         return batch
+
+    def _batch_key(self, queued: Queued) -> object:
+        try:
+            return self.provider.batch_key(queued.message)
+        except Exception:
+            log.exception("provider_batch_key_failed", provider=self.name)
+            return object()  # equal to no other: it goes alone
 
     async def _attempt(self, batch: list[Queued]) -> None:
         """One request for the whole batch, and the settlement of each message."""
@@ -293,6 +337,7 @@ class Lane:
         settlements: list[Settlement] = []
         attempts: list[Attempt] = []
         sent: list[Queued] = []
+        blind = self._note_begin and self._policy.on_unsure != "retry"
         for queued in batch:
             if now >= queued.message.expires_at:
                 settlements.append(expire(queued, now, self._policy))
@@ -300,7 +345,7 @@ class Lane:
             queued.attempts += 1
             outcome: Outcome | None = None
             fitted = fit(queued.message, self.provider.capabilities)
-            if queued.begun and self._note_begin:
+            if queued.begun and blind:
                 # A crash came between the request and its answer, and this provider would send it twice.
                 outcome = Unsure(native="interrupted")
             elif isinstance(fitted, Reason):
@@ -310,11 +355,18 @@ class Lane:
                 sent.append(queued)
             if outcome is not None:
                 settlements.append(settle(queued, outcome, now, random.random(), self._policy))
+        if self._bucket is not None:
+            self._bucket.give_back(len(batch) - len(sent))
         if attempts:
-            self.breaker.start()
-            outcomes = await self._exchange(attempts)
+            # A plan that goes on to another provider must know after a crash that this one may have the message.
+            noted = [q.message.message_id for q in sent if self._note_begin or q.step + 1 < len(q.plan)]
+            probe = self.breaker.start()
+            try:
+                outcomes = await self._exchange(attempts, noted, probe)
+            finally:
+                if probe:
+                    self.breaker.end()
             now = self._clock()
-            self._judge(outcomes, now)
             settlements += [
                 settle(queued, outcome, now, random.random(), self._policy)
                 for queued, outcome in zip(sent, outcomes, strict=True)
@@ -322,52 +374,63 @@ class Lane:
         done = self._settle(settlements)
         if self._unsettled > _UNSETTLED:
             await asyncio.wait([done])
+            while done.exception() is not None and self._unsettled > _UNSETTLED and not self._stopping:
+                await self._sleep(_STORE_RETRY_S)
 
-    async def _exchange(self, attempts: list[Attempt]) -> list[Outcome]:
-        """The outcomes of one request; nothing that a provider or its code does gets past this as an exception."""
-        provider = self.provider
+    async def _exchange(self, attempts: list[Attempt], noted: list[int], probe: bool) -> list[Outcome]:
+        """The outcomes of one request; nothing that a provider or its code does gets past this as an exception.
+
+        `noted`: messages to be marked on disk as begun first.
+        """
+        provider, count = self.provider, len(attempts)
         try:
-            if self._note_begin:
-                await self._store.begin([attempt.message.message_id for attempt in attempts])
             request = provider.build(attempts)
+        except Exception:
+            log.exception("provider_build_failed", provider=self.name)
+            return [Refused(reason=Reason.UNSPECIFIED, native="this provider's code failed; see the log")] * count
+        if noted:
+            try:
+                await self._store.begin(noted)
+            except StoreUnavailable as error:
+                return [Retry(reason=Reason.UNAVAILABLE, native=str(error))] * count
+        outcomes: list[Outcome]
+        try:
             response = provider.answer(request)
             if response is None:
                 response = await self._transport.send(request, timeout_s=self._timeout_s)
-        except StoreUnavailable as error:
-            return [Retry(reason=Reason.UNAVAILABLE, native=str(error))] * len(attempts)
+            outcomes = provider.interpret(response, attempts)
         except TransportError as error:
-            if error.sent:
-                return [Unsure(native=str(error))] * len(attempts)
-            return [Retry(reason=Reason.PROVIDER_UNREACHABLE, native=str(error))] * len(attempts)
+            unsent = Retry(reason=Reason.PROVIDER_UNREACHABLE, native=str(error))
+            outcomes = [Unsure(native=str(error)) if error.sent else unsent] * count
         except Exception:
-            log.exception("provider_build_failed", provider=self.name)
-            return [Refused(reason=Reason.UNSPECIFIED, native="this provider's code failed; see the log")] * len(
-                attempts
-            )
-        try:
-            return provider.interpret(response, attempts)
-        except Exception:
+            # It may have been sent, so this is no refusal.
             log.exception("provider_interpret_failed", provider=self.name)
-            return [Unsure(native=f"HTTP {response.status}, not understood")] * len(attempts)
+            outcomes = [Unsure(native="not understood; see the log")] * count
+        if len(outcomes) != count:
+            log.error("provider_outcomes_wrong", provider=self.name, messages=count, outcomes=len(outcomes))
+            outcomes = [Unsure(native="not understood; see the log")] * count
+        self._judge(outcomes, self._clock(), probe)
+        return outcomes
 
-    def _judge(self, outcomes: Sequence[Outcome], now: float) -> None:
-        """What the outcomes say about the provider itself."""
+    def _judge(self, outcomes: Sequence[Outcome], now: float, probe: bool) -> None:
+        """What the outcomes of a request say about the provider itself; one that works may still fail for some."""
         for outcome in outcomes:
             self._counters[type(outcome)].inc()
-        outcome = outcomes[0]
-        if isinstance(outcome, Retry) and outcome.pause:
+        retries = [outcome for outcome in outcomes if isinstance(outcome, Retry)]
+        paused = next((retry for retry in retries if retry.pause), None)
+        if paused is not None:
             if self.breaker.pause(now):
                 hint = "the account with the provider is at fault: check its credentials and credit"
-                log.error(
-                    "provider_paused", provider=self.name, reason=outcome.reason, native=outcome.native, hint=hint
-                )
-        elif isinstance(outcome, Retry) and outcome.reason is Reason.THROTTLED:
-            self._throttled_until = now + (outcome.after_s or 1.0)
-        elif isinstance(outcome, Unsure) or (
-            isinstance(outcome, Retry) and outcome.reason is Reason.PROVIDER_UNREACHABLE
-        ):
-            if self.breaker.failed(now):
-                log.warning("provider_unreachable", provider=self.name, native=outcome.native)
+                log.error("provider_paused", provider=self.name, reason=paused.reason, native=paused.native, hint=hint)
+            return
+        throttled = [retry.after_s or 1.0 for retry in retries if retry.reason is Reason.THROTTLED]
+        if throttled:
+            self._throttled_until = max(self._throttled_until, now + max(throttled))
+        failures = sum(retry.reason is Reason.PROVIDER_UNREACHABLE for retry in retries)
+        failures += sum(isinstance(outcome, Unsure) for outcome in outcomes)
+        if failures == len(outcomes):
+            if self.breaker.failed(now, probe=probe):
+                log.warning("provider_unreachable", provider=self.name, native=outcomes[0].native)
         elif self.breaker.open:
             self.breaker.succeeded()
             log.info("provider_works_again", provider=self.name)
@@ -387,15 +450,19 @@ class Lane:
         return done
 
     def _settled(self, done: asyncio.Future[list[Owed]], settlements: list[Settlement]) -> None:
-        if done.cancelled() or done.exception() is not None:
+        if done.exception() is not None:
+            if self._stopped:
+                return
             # The outcome is known here and nowhere else: keep it until the store takes it.
             log.error("settle_failed", provider=self.name, messages=len(settlements), error=str(done.exception()))
             asyncio.get_running_loop().call_later(_STORE_RETRY_S, self._store_settlements, settlements)
             return
         self._unsettled -= len(settlements)
-        owed = done.result()
-        if owed:
-            self._on_owed(owed)
+        if self._all_settled is not None and not self._unsettled and not self._all_settled.done():
+            self._all_settled.set_result(None)
         for settlement in settlements:
             if settlement.stage is Stage.QUEUED and settlement.next_at is not None:
                 self._lanes[settlement.lane].wake(settlement.next_at)
+        owed = done.result()
+        if owed:
+            self._on_owed(owed)

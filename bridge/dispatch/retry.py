@@ -29,6 +29,7 @@ OnUnsure = Literal["retry", "fail", "hold"]
 
 _STATES: dict[Reason, State] = {
     Reason.VALIDITY_ELAPSED: State.EXPIRED,
+    Reason.INVALID_DESTINATION: State.UNDELIVERABLE,
     Reason.UNKNOWN_SUBSCRIBER: State.UNDELIVERABLE,
     Reason.ABSENT_SUBSCRIBER: State.UNDELIVERABLE,
     Reason.HANDSET_ERROR: State.UNDELIVERABLE,

@@ -289,6 +289,6 @@ def _text(value: object) -> str:
 def _time(value: object) -> float | None:
     """Unix seconds of `yyyy-mm-dd hh:mm:ss`."""
     try:
-        return datetime.strptime(_text(value), "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC).timestamp()
+        return datetime.fromisoformat(_text(value)).replace(tzinfo=UTC).timestamp()
     except ValueError:
         return None

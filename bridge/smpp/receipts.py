@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -15,7 +16,7 @@ from bridge.smpp.enums import MessageState, Tag
 from bridge.smpp.wire import Tlvs, c_octets
 
 # Seven letters each: some readers match exactly `\w{7}`. 5.0's two states have no word of their own in Appendix B.
-WORDS = {
+WORDS: dict[int, str] = {
     MessageState.SCHEDULED: "ENROUTE",
     MessageState.ENROUTE: "ENROUTE",
     MessageState.DELIVERED: "DELIVRD",
@@ -27,7 +28,8 @@ WORDS = {
     MessageState.REJECTED: "REJECTD",
     MessageState.SKIPPED: "SKIPPED",
 }
-_STATES = {word: state for state, word in WORDS.items() if state is not MessageState.SCHEDULED}
+_STATES = {word: MessageState(state) for state, word in WORDS.items() if state != MessageState.SCHEDULED}
+_STATE_OCTETS = {int(state): bytes((state,)) for state in MessageState}
 _TEXT_MAX = 20
 _GSM_NETWORK = 3  # network type of network_error_code (3.4 §5.3.2.31)
 # The ASCII that is the same octet in the GSM default alphabet: a reader may take data_coding 0 for either.
@@ -61,11 +63,13 @@ def receipt_text(
 
     `error` is cut or padded to three characters. Raises ValueError for a `state` that 5.0 §4.7.15 does not have.
     """
-    word = WORDS[MessageState(state)]
+    word = WORDS.get(state)
+    if word is None:
+        raise ValueError(f"{state} is not a message_state")
     delivered = 1 if state == MessageState.DELIVERED else 0
     return (
         f"id:{message_id} sub:001 dlvrd:{delivered:03d}"
-        f" submit date:{_minute(submitted_at)} done date:{_minute(done_at)}"
+        f" submit date:{_date(submitted_at)} done date:{_date(done_at)}"
         f" stat:{word} err:{error[:3].rjust(3, '0')} text:{_plain(text[:_TEXT_MAX])}"
     )
 
@@ -105,9 +109,11 @@ def receipt_tlvs(message_id: str, state: int, network_error: int | None = None) 
 
     Raises EncodeError for an id that is no C-octet string, ValueError for a state or an error out of range.
     """
+    if state not in _STATE_OCTETS:
+        raise ValueError(f"{state} is not a message_state")
     tlvs: Tlvs = (
         (Tag.RECEIPTED_MESSAGE_ID, c_octets(message_id)),
-        (Tag.MESSAGE_STATE, bytes((MessageState(state),))),
+        (Tag.MESSAGE_STATE, _STATE_OCTETS[state]),
     )
     if network_error is None:
         return tlvs
@@ -116,11 +122,18 @@ def receipt_tlvs(message_id: str, state: int, network_error: int | None = None) 
     return (*tlvs, (Tag.NETWORK_ERROR_CODE, bytes((_GSM_NETWORK,)) + network_error.to_bytes(2, "big")))
 
 
-def _minute(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%y%m%d%H%M}"
+def _date(at: float) -> str:
+    return _minute(int(at // 60))
+
+
+@lru_cache(maxsize=1024)
+def _minute(minute: int) -> str:
+    return f"{datetime.fromtimestamp(minute * 60, UTC):%y%m%d%H%M}"
 
 
 def _plain(text: str) -> str:
+    if _SAFE.issuperset(text):
+        return text
     return "".join(character if character in _SAFE else " " if character.isspace() else "?" for character in text)
 
 

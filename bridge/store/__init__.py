@@ -1,7 +1,7 @@
 """The store: what it keeps, in the words of the domain. Engines (`sqlite`) implement `Store`; no SQL shows here.
 
 Every verb that writes returns a future that is done when the write is on disk (one sync for all that has gathered),
-or fails with StoreUnavailable when nothing of it was kept.
+or fails with StoreUnavailable when nothing of it was kept. Cancelling the future does not undo the write.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Stage(IntEnum):
     FINAL = 3  # nobody
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A message to keep. `owed` only with a final state (refused after it was taken)."""
 
     message: Message
@@ -40,7 +40,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     owed: Sequence[Owed] = ()
 
 
-class Queued(msgspec.Struct, kw_only=True):
+class Queued(msgspec.Struct, kw_only=True, gc=False):
     """A message on its way to a provider, as its lane holds it."""
 
     message: Message
@@ -50,8 +50,8 @@ class Queued(msgspec.Struct, kw_only=True):
     begun: bool = False  # an attempt was under way when its lane last heard of it: may have been sent
 
 
-class Settlement(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of an attempt. Not applied to a message that a report has made final meanwhile."""
+class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What became of an attempt. Only noted for a message that a report has made final meanwhile."""
 
     message_id: int
     stage: Stage
@@ -68,7 +68,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     owed: Sequence[Owed] = ()
 
 
-class Awaiting(msgspec.Struct, frozen=True, kw_only=True):
+class Awaiting(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A message whose report is due."""
 
     message_id: int
@@ -76,7 +76,7 @@ class Awaiting(msgspec.Struct, frozen=True, kw_only=True):
     sent_at: float
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True):
+class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """All that is known of a message."""
 
     message: Message
@@ -89,7 +89,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     timeline: list[Event]
 
 
-class Standing(msgspec.Struct, frozen=True):
+class Standing(msgspec.Struct, frozen=True, gc=False):
     """Where a message stands when a report for it comes; `decode` reads the message itself only when it is needed."""
 
     state: State
@@ -97,7 +97,7 @@ class Standing(msgspec.Struct, frozen=True):
     decode: Callable[[], Message]
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """What a report changes: the new state (None: nothing), its reason, and who is to be told."""
 
     state: State | None
@@ -109,7 +109,7 @@ class Verdict(msgspec.Struct, frozen=True):
 Decide = Callable[[Standing, str, Report, float], Verdict]
 
 
-class Recorded(msgspec.Struct, kw_only=True):
+class Recorded(msgspec.Struct, kw_only=True, gc=False):
     """What a batch of reports led to."""
 
     owed: list[Owed] = []
@@ -126,11 +126,8 @@ class Store(Protocol):
     def next_id(self) -> int:
         """A new id for a message, part or owed thing; never given out twice. Raises StoreUnavailable."""
 
-    def accept(self, entries: Sequence[Entry]) -> asyncio.Future[None]:
-        """Keeps new messages."""
-
-    def keep_part(self, part: Message) -> asyncio.Future[None]:
-        """Keeps one part (`segment` set) until the rest of its message has come."""
+    def accept(self, entries: Sequence[Entry], parts: Sequence[Message] = ()) -> asyncio.Future[None]:
+        """Keeps new messages, and parts (`segment` set) until the rest of their message has come: all or none."""
 
     def parts(self) -> list[Message]:
         """Parts that wait for the rest of their message, oldest first (at start)."""
@@ -177,7 +174,10 @@ class Store(Protocol):
         """Messages of an account by its own reference, newest first."""
 
     def purge(self, before: float, limit: int) -> asyncio.Future[int]:
-        """Deletes final messages, oldest first, accepted before a time; gives how many."""
+        """Deletes messages final since before a time, oldest first, unless still owed to somebody; gives how many.
+
+        One call looks at no more than `limit` messages, the next goes on from there.
+        """
 
     async def close(self) -> None:
         """Commits what has gathered and closes."""

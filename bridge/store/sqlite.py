@@ -3,63 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import re
 import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
-
 from bridge.errors import StoreUnavailable
-from bridge.message import FINAL, Inbound, Message, Owed, Reason, Report, State
+from bridge.message import FINAL, Inbound, Message, Owed, Report
 from bridge.store import Awaiting, Decide, Entry, Event, Queued, Record, Recorded, Settlement, Stage, Standing
+from bridge.store.database import SQL, hold, migrate, open_file
+from bridge.store.rows import (
+    STATES,
+    Row,
+    event_from_report,
+    line_of,
+    message_from_bytes,
+    owed_from_row,
+    pack,
+    record_from_row,
+    report_from_bytes,
+    row_from_entry,
+)
 from bridge.store.writer import Writer
 
 T = TypeVar("T")
-Row = tuple[Any, ...]
-_STATES = {int(state): state for state in State}  # a look-up: a tenth of what State(value) costs
 
 _ID_BLOCK = 100_000  # ids reserved on disk at once; a restart skips the rest of its block
 _LEASE_S = 3600.0  # only orders the leased ones: the process that holds the file is the only one that leases
-
-_pack = msgspec.msgpack.Encoder().encode
-_message = msgspec.msgpack.Decoder(Message).decode
-_report = msgspec.msgpack.Decoder(Report).decode
-_inbound = msgspec.msgpack.Decoder(Inbound).decode
-_json = msgspec.json.Encoder().encode
-_event = msgspec.json.Decoder(dict[str, Any]).decode
-
-
-def _line(event: Event) -> str:
-    return _json(event).decode() + "\n"
-
-
-def _queries(text: str) -> dict[str, str]:
-    parts = re.split(r"^-- name: (\w+)\n", text, flags=re.MULTILINE)[1:]
-    return {
-        name: "\n".join(line for line in sql.splitlines() if not line.startswith("--")).strip().rstrip(";")
-        for name, sql in zip(parts[::2], parts[1::2], strict=True)
-    }
-
-
-_FOLDER = resources.files("bridge.store") / "sql" / "sqlite"
-SQL = _queries((_FOLDER / "queries.sql").read_text())
-
-
-def _migrate(connection: sqlite3.Connection) -> None:
-    """Brings the schema up to date: numbered files, forward only, each in a transaction of its own."""
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    steps = sorted(file.name for file in _FOLDER.iterdir() if re.match(r"\d{4}_", file.name))
-    if version > len(steps):
-        raise StoreUnavailable(f"the store was made by a newer version (schema {version}, this one knows {len(steps)})")
-    for number, name in enumerate(steps[version:], version + 1):
-        script = (_FOLDER / name).read_text()
-        connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
 
 
 class SqliteStore:
@@ -71,28 +43,29 @@ class SqliteStore:
         Needs a running loop. `decide` says what a report changes. Raises StoreUnavailable when another process
         holds the file, or when it cannot be used.
         """
+        self._lock = hold(path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = path.with_name(path.name + ".lock").open("a")
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StoreUnavailable(f"{path} is in use by another process; one process holds a store") from None
-        except OSError as error:
-            raise StoreUnavailable(f"{path} cannot be used: {error.strerror}") from None
-        try:
-            connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-32000", "wal_autocheckpoint=4000"):
-                connection.execute(f"PRAGMA {pragma}")
-            connection.execute("PRAGMA journal_size_limit=67108864")
-            _migrate(connection)
-            self._reader = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._reader.execute("PRAGMA query_only=ON")
+            self._connection, self._reader = open_file(path)
         except sqlite3.Error as error:
             self._lock.close()
             raise StoreUnavailable(f"{path} cannot be used: {error}") from None
-        self._connection = connection
         self._decide = decide
         self._read_thread = ThreadPoolExecutor(1, "store-read")
+        self._closed = False
+        try:
+            migrate(self._connection)
+            self._take_up(now)
+        except (sqlite3.Error, StoreUnavailable) as error:
+            self._release()
+            raise StoreUnavailable(f"{path} cannot be used: {error}") from None
+        # Somebody's tool may lock the file later; the event loop must not wait for that.
+        self._connection.execute("PRAGMA busy_timeout=100")
+        self._purged_to = 0
+        self._writer = Writer(self._connection, self._remember)
+
+    def _take_up(self, now: float) -> None:
+        """Goes on where an earlier process ended."""
+        connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         self.store_id = self._meta("store_id") or secrets.token_hex(6)
         connection.execute(SQL["write_meta"], ("store_id", self.store_id))
@@ -102,21 +75,29 @@ class SqliteStore:
         connection.execute(SQL["write_meta"], ("next_id", str(self._id_end)))
         connection.execute("COMMIT")
         self._next_owed: int = connection.execute(SQL["last_owed"]).fetchone()[0] + 1
-        self._count()
-        self._purged_to = 0
-        self._writer = Writer(connection, self._count)
+        self.queued: int = connection.execute(SQL["count_queued"]).fetchone()[0]
+        self._parked: int = connection.execute(SQL["count_parked"]).fetchone()[0]
 
-    def _count(self) -> None:
-        self.queued: int = self._connection.execute(SQL["count_queued"]).fetchone()[0]
-        self._parked: int = self._connection.execute(SQL["count_parked"]).fetchone()[0]
+    def _remember(self) -> Callable[[], None]:
+        """How to set back what is counted in memory, should a transaction be undone: counting anew takes too long."""
+        queued, parked, purged_to = self.queued, self._parked, self._purged_to
+
+        def restore() -> None:
+            self.queued, self._parked, self._purged_to = queued, parked, purged_to
+
+        return restore
 
     def _meta(self, name: str) -> str | None:
         row = self._connection.execute(SQL["read_meta"], (name,)).fetchone()
         return row[0] if row else None
 
     async def close(self) -> None:
-        """Commits what has gathered and closes the file."""
+        """Commits what has gathered and closes the file; whatever is asked later fails with StoreUnavailable."""
         await self._writer.close()
+        self._closed = True
+        self._release()
+
+    def _release(self) -> None:
         self._read_thread.shutdown()
         self._reader.close()
         self._connection.close()
@@ -141,22 +122,25 @@ class SqliteStore:
         self._reserved = end = self._id_end + _ID_BLOCK
 
         def reserved(future: asyncio.Future[Any]) -> None:
-            if future.cancelled() or future.exception() is not None:
+            if future.exception() is None:
+                self._id_end = end
+            elif not self._closed:
                 self._reserved = self._id_end
                 asyncio.get_running_loop().call_later(1.0, self._reserve)
-            else:
-                self._id_end = end
 
         self._writer.write(lambda c: c.execute(SQL["write_meta"], ("next_id", str(end)))).add_done_callback(reserved)
 
     # --- in -----------------------------------------------------------------------------------------------------
 
-    def accept(self, entries: Sequence[Entry]) -> asyncio.Future[None]:
-        """Keeps new messages."""
+    def accept(self, entries: Sequence[Entry], parts: Sequence[Message] = ()) -> asyncio.Future[None]:
+        """Keeps new messages, and parts until the rest of their message has come: all of them or none."""
 
         def run(connection: sqlite3.Connection) -> None:
+            if parts:
+                rows = [(part.message_id, part.accepted_at, pack(part)) for part in parts]
+                connection.executemany(SQL["keep_part"], rows)
             self.queued += sum(entry.stage <= Stage.LEASED for entry in entries)
-            connection.executemany(SQL["accept"], [_message_row(entry) for entry in entries])
+            connection.executemany(SQL["accept"], [row_from_entry(entry) for entry in entries])
             for entry in entries:
                 if entry.joins:
                     message_id = entry.message.message_id
@@ -164,19 +148,11 @@ class SqliteStore:
                 if entry.owed:
                     self._owe(connection, entry.message.message_id, entry.owed)
 
-        return self._writer.write(run, len(entries))
-
-    def keep_part(self, part: Message) -> asyncio.Future[None]:
-        """Keeps one part until the rest of its message has come."""
-
-        def run(connection: sqlite3.Connection) -> None:
-            connection.execute(SQL["keep_part"], (part.message_id, part.accepted_at, _pack(part)))
-
-        return self._writer.write(run)
+        return self._writer.write(run, len(entries) + len(parts))
 
     def parts(self) -> list[Message]:
         """Parts that wait for the rest of their message, oldest first."""
-        return [_message(body) for (body,) in self._connection.execute(SQL["waiting_parts"])]
+        return [message_from_bytes(body) for (body,) in self._connection.execute(SQL["waiting_parts"])]
 
     # --- out ----------------------------------------------------------------------------------------------------
 
@@ -189,7 +165,11 @@ class SqliteStore:
             (next_due,) = connection.execute(SQL["next_due"], (Stage.QUEUED, lane)).fetchone()
             queued = [
                 Queued(
-                    message=_message(body), plan=tuple(plan.split(",")), step=step, attempts=attempts, begun=bool(begun)
+                    message=message_from_bytes(body),
+                    plan=tuple(plan.split(",")),
+                    step=step,
+                    attempts=attempts,
+                    begun=bool(begun),
                 )
                 for _, body, plan, step, attempts, begun in rows
             ]
@@ -217,28 +197,27 @@ class SqliteStore:
         return self._writer.write(run, len(settlements))
 
     def _settle(self, connection: sqlite3.Connection, done: Settlement) -> Sequence[Owed]:
-        line = _line(done.event)
+        line = line_of(done.event)
         now = done.event["at"]
         changed = connection.execute(
             SQL["settle"],
             (done.stage, done.state, done.lane, done.step, done.attempts, done.begun, done.next_at, done.reason, now,
              done.sent_at, done.provider_ref, line, done.message_id),
         ).rowcount  # fmt: skip
-        if not changed:
+        recorded = Recorded()
+        if changed:
+            self.queued -= done.stage >= Stage.SENT
+            if done.owed:
+                self._owe(connection, done.message_id, done.owed)
+                recorded.owed += done.owed
+        else:
             connection.execute(SQL["settle_late"], (done.provider_ref, line, done.message_id))
-            return ()
-        if done.stage >= Stage.SENT:
-            self.queued -= 1
-        if done.owed:
-            self._owe(connection, done.message_id, done.owed)
-        if not self._parked or done.provider_ref is None:
-            return done.owed
-        # Reports that came before this answer, known by nothing but the provider's id.
-        key = (done.lane, done.provider_ref)
-        recorded = Recorded(owed=list(done.owed))
-        for (body,) in connection.execute(SQL["parked"], key).fetchall():
-            self._record(connection, done.lane, _report(body), now, recorded)
-        self._parked -= connection.execute(SQL["unpark"], key).rowcount
+        if self._parked and done.provider_ref is not None:
+            # Reports that came before this answer, known by nothing but the provider's id.
+            key = (done.lane, done.provider_ref)
+            for (body,) in connection.execute(SQL["parked"], key).fetchall():
+                self._record(connection, done.lane, report_from_bytes(body), now, recorded)
+            self._parked -= connection.execute(SQL["unpark"], key).rowcount
         return recorded.owed
 
     # --- back ---------------------------------------------------------------------------------------------------
@@ -279,9 +258,9 @@ class SqliteStore:
         if report.message_id is not None:
             row = connection.execute(SQL["standing"], (report.message_id,)).fetchone()
         elif report.provider_ref is not None:
-            row = connection.execute(SQL["standing_by_ref"], (report.provider_ref,)).fetchone()
-            if row is None or row[2] != provider:
-                key = (provider, report.provider_ref, report.state, now, _pack(report))
+            row = connection.execute(SQL["standing_by_ref"], (report.provider_ref, provider)).fetchone()
+            if row is None:
+                key = (provider, report.provider_ref, report.state, now, pack(report))
                 self._parked += connection.execute(SQL["park"], key).rowcount
                 recorded.parked += 1
                 return
@@ -289,8 +268,8 @@ class SqliteStore:
             recorded.stray += 1
             return
         message_id, state, lane, body, stage = row
-        verdict = self._decide(Standing(_STATES[state], lane, lambda: _message(body)), provider, report, now)
-        line = _line(_report_event(provider, report, now))
+        verdict = self._decide(Standing(STATES[state], lane, lambda: message_from_bytes(body)), provider, report, now)
+        line = line_of(event_from_report(provider, report, now))
         if verdict.state is None:
             connection.execute(SQL["note_report"], (line, message_id))
         elif verdict.state not in FINAL:
@@ -325,7 +304,7 @@ class SqliteStore:
             SQL["owe"],
             [
                 (o.owed_id, o.listener, o.account, o.due_at, o.created_at, o.attempts, message_id, o.known_id,
-                 _pack(o.report or o.inbound))
+                 pack(o.report or o.inbound))
                 for o in owed
             ],
         )  # fmt: skip
@@ -335,7 +314,7 @@ class SqliteStore:
 
         def run(connection: sqlite3.Connection) -> list[Owed]:
             rows = connection.execute(SQL["owed"], (listener, account, after, now, limit)).fetchall()
-            return [_owed_from_row(listener, account, row) for row in rows]
+            return [owed_from_row(listener, account, row) for row in rows]
 
         return self._read(run)
 
@@ -350,7 +329,7 @@ class SqliteStore:
             connection.executemany(SQL["handed"], [(owed.owed_id,) for owed, _ in confirmed])
             connection.executemany(
                 SQL["note_report"],
-                [(_line(event), owed.message.message_id) for owed, event in confirmed if owed.message is not None],
+                [(line_of(event), owed.message.message_id) for owed, event in confirmed if owed.message is not None],
             )
 
         return self._writer.write(run, len(confirmed))
@@ -376,12 +355,23 @@ class SqliteStore:
 
         def run(connection: sqlite3.Connection) -> list[Record]:
             rows = connection.execute(SQL["find_ref"], (account, client_ref, limit)).fetchall()
-            return [_record_from_row(row) for row in rows]
+            return [record_from_row(row) for row in rows]
 
         return self._read(run)
 
     def _read(self, run: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
-        return asyncio.get_running_loop().run_in_executor(self._read_thread, run, self._reader)
+        def attempt() -> T:
+            try:
+                return run(self._reader)
+            except sqlite3.Error as error:
+                raise StoreUnavailable(f"the store could not read: {error}") from None
+
+        loop = asyncio.get_running_loop()
+        if self._closed:
+            future: asyncio.Future[T] = loop.create_future()
+            future.set_exception(StoreUnavailable("the store is closed"))
+            return future
+        return loop.run_in_executor(self._read_thread, attempt)
 
     # --- keeping house ------------------------------------------------------------------------------------------
 
@@ -391,18 +381,25 @@ class SqliteStore:
         def run(connection: sqlite3.Connection) -> int:
             rows = connection.execute(SQL["oldest"], (self._purged_to, limit)).fetchall()
             old = [
-                (message_id,) for message_id, updated_at, stage in rows if stage == Stage.FINAL and updated_at < before
+                (message_id,)
+                for message_id, updated_at, stage, still_owed in rows
+                if stage == Stage.FINAL and updated_at < before and not still_owed
             ]
+            # Start over from the oldest once the young ones are reached; what had to stay is looked at again then.
+            # Not by updated_at: a few old messages that moved only now would hide all that come after them.
+            more_are_old = len(rows) == limit and self._accepted_at(rows[-1][0]) < before
+            self._purged_to = rows[-1][0] if more_are_old else 0
             connection.executemany(SQL["forget"], old)
             connection.executemany(SQL["forget_parts"], old)
-            # Start over from the oldest once the young ones are reached; what was still live is looked at again then.
-            reached_young = not rows or rows[-1][1] >= before
-            self._purged_to = 0 if reached_young else rows[-1][0]
             connection.execute(SQL["purge_seen"], (before,))
             self._parked -= connection.execute(SQL["purge_parked"], (before,)).rowcount
             return len(old)
 
         return self._writer.write(run, limit)
+
+    def _accepted_at(self, message_id: int) -> float:
+        (body,) = self._connection.execute(SQL["body"], (message_id,)).fetchone()
+        return message_from_bytes(body).accepted_at
 
 
 def find_record(path: Path, message_id: int) -> Record | None:
@@ -422,58 +419,4 @@ def _find(connection: sqlite3.Connection, message_id: int) -> Record | None:
     if row is None:
         part = connection.execute(SQL["find_by_part"], (message_id,)).fetchone()
         row = connection.execute(SQL["find"], part).fetchone() if part and part[0] is not None else None
-    return _record_from_row(row) if row else None
-
-
-def _message_row(entry: Entry) -> Row:
-    message = entry.message
-    event: Event = {"at": message.accepted_at, "event": "accepted", "listener": message.listener}
-    if entry.reason is not None:
-        event |= {"event": "refused", "reason": entry.reason}
-    return (
-        message.message_id, message.account, message.client_ref, entry.stage, entry.plan[0] if entry.plan else "",
-        entry.next_at, entry.state, entry.reason, ",".join(entry.plan), message.accepted_at, _pack(message),
-        _line(event),
-    )  # fmt: skip
-
-
-def _report_event(provider: str, report: Report, now: float) -> Event:
-    event: Event = {"at": now, "event": "report", "provider": provider, "state": report.state.word}
-    if report.reason is not None:
-        event["reason"] = report.reason
-    if report.native:
-        event["native"] = report.native[:200]
-    return event
-
-
-def _owed_from_row(listener: str, account: str, row: Row) -> Owed:
-    owed_id, due_at, created_at, attempts, known_id, body, message_body = row
-    message = _message(message_body) if message_body is not None else None
-    part = next((part for part in message.parts if part.part_id == known_id), None) if message else None
-    return Owed(
-        owed_id=owed_id,
-        account=account,
-        listener=listener,
-        created_at=created_at,
-        due_at=due_at,
-        attempts=attempts,
-        known_id=known_id,
-        part=part,
-        message=message,
-        report=_report(body) if message is not None else None,
-        inbound=_inbound(body) if message is None else None,
-    )
-
-
-def _record_from_row(row: Row) -> Record:
-    body, state, reason, lane, provider_ref, attempts, updated_at, timeline = row
-    return Record(
-        message=_message(body),
-        state=_STATES[state],
-        reason=Reason(reason) if reason else None,
-        provider=lane or None,
-        provider_ref=provider_ref,
-        attempts=attempts,
-        updated_at=updated_at,
-        timeline=[_event(line) for line in timeline.splitlines()],
-    )
+    return record_from_row(row) if row else None

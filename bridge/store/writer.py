@@ -8,11 +8,12 @@ future is done when the commit that holds its work was synced.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from bridge.errors import StoreUnavailable
@@ -34,15 +35,19 @@ class _Work:
 class Writer:
     """The one writer of a database; `connection` must be in autocommit mode and used by nobody else."""
 
-    def __init__(self, connection: sqlite3.Connection, rolled_back: Callable[[], None]) -> None:
-        """`rolled_back` is called after a transaction was undone; its work may run again."""
+    def __init__(self, connection: sqlite3.Connection, remember: Callable[[], Callable[[], None]]) -> None:
+        """`remember` is called before each transaction; what it gives is called when that one was undone.
+
+        Work of a transaction that was undone may run again.
+        """
         self._connection = connection
-        self._rolled_back = rolled_back
+        self._remember = remember
+        self._restore = remember()
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[_Work] = deque()
-        self._alone = 0  # works at the head that must have a transaction each, because one of them failed
         self._busy = False
         self._scheduled = False
+        self._closed = False
         self._idle: asyncio.Future[None] | None = None
         self.commits = 0
         self._commits_to_make: queue.SimpleQueue[list[_Work] | None] = queue.SimpleQueue()
@@ -50,8 +55,15 @@ class Writer:
         self._thread.start()
 
     def write(self, run: Callable[[sqlite3.Connection], T], weight: int = 1) -> asyncio.Future[T]:
-        """Runs `run` in the next transaction; `weight` is about how many rows it touches."""
+        """Runs `run` in the next transaction; `weight` is about how many rows it touches.
+
+        The future fails with StoreUnavailable, or with what `run` raised, when nothing of it was kept. Cancelling the
+        future does not undo the work.
+        """
         future: asyncio.Future[T] = self._loop.create_future()
+        if self._closed:
+            future.set_exception(StoreUnavailable("the store is closed"))
+            return future
         self._waiting.append(_Work(run, weight, future))
         if not self._scheduled and not self._busy:
             self._scheduled = True
@@ -59,10 +71,11 @@ class Writer:
         return future
 
     async def close(self) -> None:
-        """Commits what has gathered, then ends the thread."""
-        if self._busy or self._waiting:
+        """Commits what has gathered, then ends the thread; what comes later fails."""
+        while self._busy or self._waiting:
             self._idle = self._loop.create_future()
             await self._idle
+        self._closed = True
         self._commits_to_make.put(None)
         await asyncio.to_thread(self._thread.join)
 
@@ -71,21 +84,25 @@ class Writer:
         if self._busy or not self._waiting:
             return
         batch = self._take()
+        self._restore = self._remember()
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            for work in batch:
-                work.value = work.run(self._connection)
-        except Exception as error:  # noqa: BLE001 - whatever went wrong belongs to the caller's future
+        except sqlite3.Error as error:
             self._failed(batch, error)
             return
+        for number, work in enumerate(batch):
+            try:
+                work.value = work.run(self._connection)
+            except Exception as error:  # noqa: BLE001 - whatever went wrong belongs to the caller's future
+                # The others are innocent: they try again without it.
+                self._waiting.extendleft(reversed(batch[:number] + batch[number + 1 :]))
+                self._failed([work], error)
+                return
         self._busy = True
         self._commits_to_make.put(batch)
 
     def _take(self) -> list[_Work]:
         waiting = self._waiting
-        if self._alone:
-            self._alone -= 1
-            return [waiting.popleft()]
         batch: list[_Work] = []
         weight = 0
         while waiting and (not batch or weight + waiting[0].weight <= _BATCH):
@@ -117,22 +134,21 @@ class Writer:
                 work.future.set_result(work.value)
         self._go_on()
 
-    def _failed(self, batch: list[_Work], error: Exception) -> None:
-        """Nothing of the batch was kept: one that failed alone hears of it, others are tried one by one."""
+    def _failed(self, at_fault: Sequence[_Work], error: Exception) -> None:
+        """Undoes the transaction; those at fault hear of it."""
         self._busy = False
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
-        self._rolled_back()
-        if len(batch) == 1:
-            if not batch[0].future.done():
-                batch[0].future.set_exception(
+        # A transaction that cannot even be rolled back now makes the next BEGIN fail, and so gets here again.
+        with contextlib.suppress(sqlite3.Error):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+        self._restore()
+        for work in at_fault:
+            if not work.future.done():
+                work.future.set_exception(
                     StoreUnavailable(f"the store could not write: {error}")
                     if isinstance(error, sqlite3.Error)
                     else error
                 )
-        else:
-            self._waiting.extendleft(reversed(batch))
-            self._alone += len(batch)
         self._go_on()
 
     def _go_on(self) -> None:

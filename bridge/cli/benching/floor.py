@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
-import sys
 import time
 from collections import deque
 from typing import Any, cast
@@ -222,8 +221,6 @@ def main() -> None:
     parser.add_argument("api_key")
     parser.add_argument("concurrency", type=int)
     arguments = parser.parse_args()
-    # What the daemon's command sets as well.
-    sys.setswitchinterval(0.0005)
     uvloop.run(serve(**vars(arguments)))
 
 

@@ -42,7 +42,7 @@ class Counts(msgspec.Struct, frozen=True):
 
     messages: int
     accepted: int
-    refused: int
+    refused: int  # answered with an error, or never
     sent: int
     reported: int
     lost: int  # accepted, and never sent or never reported
@@ -120,6 +120,11 @@ class Tally:
             doubled=sum(1 for number in part if self._sends[number] > 1 or self._reports[number] > 1),
         )
 
+    @property
+    def changes(self) -> int:
+        """Grows with everything that happens."""
+        return self.submitted + self.accepted + self.refused + self.sent + self.reported
+
     def start(self, part: range) -> float:
         """When the first message of `part` left the client."""
         return min(self.submitted_at[part.start : part.stop])
@@ -153,6 +158,14 @@ def rate(times: Iterable[float], start: float) -> float:
     if not happened:
         return 0.0
     return len(happened) / max(max(happened) - start, 1e-9)
+
+
+def rates_of_tenths(times: Iterable[float], start: float) -> list[float]:
+    """Events a second of each tenth of what happened from `start` on, in order; at least ten must have happened."""
+    happened = sorted(at for at in times if at)
+    ends = [len(happened) * tenth // 10 for tenth in range(11)]
+    marks = [start, *(happened[end - 1] for end in ends[1:])]
+    return [(ends[tenth + 1] - ends[tenth]) / max(marks[tenth + 1] - marks[tenth], 1e-9) for tenth in range(10)]
 
 
 def _zeros(count: int) -> array[float]:

@@ -14,6 +14,7 @@ from bridge.listeners.smpp.translate import message_from_submit_sm, shown_id, st
 from bridge.message import Message, Owed
 from bridge.smpp.enums import Status
 from bridge.smpp.events import (
+    Bind,
     BindRequested,
     Closed,
     Delivered,
@@ -24,7 +25,7 @@ from bridge.smpp.events import (
     Submitted,
     Violation,
 )
-from bridge.smpp.pdus import Bind, Pdu
+from bridge.smpp.pdus import Pdu
 from bridge.smpp.session import Session
 from bridge.smpp.states import State
 from bridge.telemetry import metrics

@@ -14,8 +14,7 @@ from bridge.listeners.smpp.receivers import Receivers
 from bridge.listeners.smpp.settings import SmppListener
 from bridge.reports.delivery import Outbox
 from bridge.smpp.enums import Status
-from bridge.smpp.events import Delivered, DeliveryFailed
-from bridge.smpp.pdus import Bind
+from bridge.smpp.events import Bind, Delivered, DeliveryFailed
 from bridge.smpp.session import Session
 from bridge.values import Tls, listen_address
 

@@ -24,6 +24,9 @@ _PATH = re.compile(
         (?:\s+(?P<parameters>.*))?""",
     re.VERBOSE | re.DOTALL,
 )
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)+"')
+_ATOMS = re.compile(r"""[^\s"(),:;<>@\[\\\]]+""")  # what needs no quotes: RFC 5321 §4.1.2
+_DOMAIN = re.compile(r"""[^\s"(),;<>@\\]+""")  # names, and literals in brackets
 _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*")  # RFC 3461 §4
 _XCHAR = re.compile(r"\+([0-9A-F]{2})")
@@ -125,15 +128,15 @@ def _path_and_parameters(argument: str, keyword: str) -> tuple[str, dict[str, st
 
 
 def _check_address(address: str, *, utf8: bool) -> None:
-    local, at, domain = address.rpartition("@")
+    local, _, domain = address.rpartition("@")
     try:
         sizes = len(local.encode()), len(domain.encode())
     except UnicodeEncodeError:
         raise Rejected("501 5.6.7 The address is not UTF-8") from None
-    if not at or not local or not domain or not address.isprintable() or any(map(str.isspace, domain)):
+    if not (_QUOTED.fullmatch(local) or _ATOMS.fullmatch(local)) or not _DOMAIN.fullmatch(domain):
         raise Rejected("501 5.1.3 An address is local-part@domain")
-    if local.startswith('"') != local.endswith('"') or (local.startswith('"') and len(local) < 3):
-        raise Rejected("501 5.1.3 The quotes of the address do not match")
+    if not address.isprintable():
+        raise Rejected("501 5.1.3 The address holds control characters")
     if sizes[0] > _LOCAL_MAX or sizes[1] > _DOMAIN_MAX or sum(sizes) + 1 > _ADDRESS_MAX:
         raise Rejected("501 5.1.3 The address is too long")
     if not utf8 and not address.isascii():

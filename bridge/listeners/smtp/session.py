@@ -218,14 +218,21 @@ class Session(SMTP):
 
     async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802
         """RFC 3207; what was sent in clear ahead of the handshake is thrown away by the library."""
-        if self._secure:
-            raise Rejected("503 5.5.1 TLS is active")
+        if self._secure or self.tls_context is None:
+            raise Rejected(f"503 5.5.1 TLS is {'active' if self._secure else 'not offered'}")
+        if arg:
+            raise Rejected("501 5.5.4 STARTTLS takes no parameters")
         try:
             await super().smtp_STARTTLS(arg)
-        except TLSSetupException:
-            assert self.transport is not None
-            self.transport.close()
-            raise asyncio.CancelledError from None
+        except TLSSetupException as error:
+            _log.info("smtp_handshake_failed", error=type(error.__cause__).__name__)
+        finally:
+            if not self._secure and self._original_transport is not None:
+                # Before its handshake is done, the TLS layer tells nobody that the connection is lost.
+                self._original_transport.close()
+                self.connection_lost(None)
+        if self.transport is None:
+            raise asyncio.CancelledError
 
     async def smtp_HELP(self, arg: str) -> None:  # noqa: N802
         """RFC 5321 §4.1.1.8."""

@@ -204,7 +204,7 @@ def _report(owed: Owed, message: Message, report: Report, settings: Mail, domain
 
     # An address that is not ASCII needs a header that is not (RFC 6532), and a smarthost that takes it.
     policy = _POLICY.clone(utf8=not (native["mail_from"] + recipient).isascii())
-    mail = Part(policy)
+    mail = EmailMessage(policy)
     mail["Content-Type"] = f'multipart/report; report-type="delivery-status"; boundary="=_report_{owed.owed_id}"'
     mail["MIME-Version"] = "1.0"
     mail["From"] = formataddr(("Mail Delivery System", _address(settings)))
@@ -290,8 +290,8 @@ _POLICY = SMTP.clone(max_line_length=900)
 _REASON_OF = {State.EXPIRED: Reason.VALIDITY_ELAPSED, State.DELETED: Reason.CANCELLED, State.UNKNOWN: Reason.NO_REPORT}
 
 
-def _fields(policy: EmailPolicy, *pairs: tuple[str, str | None]) -> Part:
-    block = Part(policy)
+def _fields(policy: EmailPolicy[EmailMessage], *pairs: tuple[str, str | None]) -> Part:
+    block: Part = EmailMessage(policy)
     for name, value in pairs:
         if value is not None:
             block[name] = value

@@ -67,6 +67,10 @@ REJECTED = {
     "FROM:<a@>": "501 5.1.3",
     'FROM:<"a@b>': "501 5.5.4",
     'FROM:<a"b"@c>': "501 5.1.3",
+    "FROM:<a,b@c>": "501 5.1.3",
+    "FROM:<a(b)@c>": "501 5.1.3",
+    'FROM:<""@c>': "501 5.1.3",
+    "FROM:<a@b;c>": "501 5.1.3",
     "FROM:<a\x07@b>": "501 5.1.3",
     f"FROM:<{'x' * 65}@b>": "501 5.1.3",
     f"FROM:<a@{'x' * 256}>": "501 5.1.3",
@@ -116,8 +120,10 @@ def test_split_address(address: str, parts: tuple[str, str]) -> None:
 @given(st.text(alphabet=st.characters(codec=None), max_size=60))
 def test_any_argument_is_followed_or_rejected_with_one_line(argument: str) -> None:
     for command, prefix in ((mail_command, "FROM:"), (rcpt_command, "TO:"), (mail_command, "")):
+        reply = "250"
         try:
             command(prefix + argument)
         except Rejected as error:
-            assert error.reply[0] == "5"  # noqa: PT017 - either outcome is right
-            assert "\n" not in error.reply
+            reply = error.reply
+        assert reply[:1] in "25"
+        assert "\n" not in reply

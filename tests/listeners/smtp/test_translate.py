@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from email import message_from_bytes, policy
+from email import message_from_bytes, message_from_string, policy
 from email.message import EmailMessage
 from itertools import count
 from typing import Any
@@ -243,7 +243,7 @@ def test_failure_report() -> None:
     assert "Your message to +447700900001 was not delivered." in text
     assert "The phone is switched off or out of reach." in text
     assert "Grüße" in text
-    original = message_from_bytes(headers.get_content(), policy=policy.default)
+    original = message_from_string(headers.get_content(), policy=policy.default)
     assert original["Message-ID"] == "<1@acme.example>"
     assert original["Subject"] == "Grüße"
     assert "the secret text" not in mail.as_string()

@@ -62,6 +62,7 @@ CREATE TABLE owed (
     body       BLOB    NOT NULL             -- msgpack of Report or Inbound
 );
 CREATE INDEX owed_next ON owed (listener, account, owed_id);
+CREATE INDEX owed_message ON owed (message_id) WHERE message_id IS NOT NULL;
 
 -- Inbound messages seen, so that one that a provider repeats is handed over once.
 CREATE TABLE seen (

@@ -29,14 +29,14 @@ SELECT body FROM part WHERE message_id IS NULL ORDER BY part_id;
 UPDATE message SET begun = 1 WHERE message_id = ?;
 
 -- name: settle
--- What came of an attempt, unless a report was final first. The state never goes back.
+-- What came of an attempt, unless a report was final first.
 UPDATE message
 SET stage = ?, state = ?, lane = ?, step = ?, attempts = ?, begun = ?, next_at = ?, reason = ?, updated_at = ?,
     sent_at = coalesce(?, sent_at), provider_ref = coalesce(?, provider_ref), timeline = timeline || ?
-WHERE message_id = ? AND stage < 3;
+WHERE message_id = ? AND stage < 2;
 
 -- name: settle_late
--- The provider's answer came after a final report: only noted.
+-- The provider's answer came after a final report, or again: only noted.
 UPDATE message SET provider_ref = coalesce(?, provider_ref), timeline = timeline || ? WHERE message_id = ?;
 
 -- name: due
@@ -74,8 +74,9 @@ UPDATE message SET next_at = ? WHERE message_id = ? AND stage = 2;
 SELECT message_id, state, lane, body, stage FROM message WHERE message_id = ?;
 
 -- name: standing_by_ref
--- Where the message with a provider's reference stands.
-SELECT message_id, state, lane, body, stage FROM message WHERE provider_ref = ? ORDER BY message_id DESC LIMIT 1;
+-- Where the message with a provider's reference stands. Two providers may well give the same one.
+SELECT message_id, state, lane, body, stage FROM message
+WHERE provider_ref = ? AND lane = ? ORDER BY message_id DESC LIMIT 1;
 
 -- name: note_report
 -- A report that changes nothing is noted, as long as the timeline is not very long.
@@ -159,8 +160,13 @@ SELECT body, state, reason, lane, provider_ref, attempts, updated_at, timeline F
 WHERE account = ? AND client_ref = ? ORDER BY message_id DESC LIMIT ?;
 
 -- name: oldest
--- The oldest messages from an id on.
-SELECT message_id, updated_at, stage FROM message WHERE message_id > ? ORDER BY message_id LIMIT ?;
+-- The oldest messages from an id on, and whether somebody is yet to be told of them.
+SELECT message_id, updated_at, stage, EXISTS (SELECT 1 FROM owed WHERE owed.message_id = message.message_id)
+FROM message WHERE message_id > ? ORDER BY message_id LIMIT ?;
+
+-- name: body
+-- What was submitted.
+SELECT body FROM message WHERE message_id = ?;
 
 -- name: forget
 -- A message whose time has passed.

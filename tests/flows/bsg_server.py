@@ -1,0 +1,309 @@
+"""BSG's REST API, first generation, as strict as its documents: a server that believes nothing it is sent.
+
+Every field is checked, a repeated reference is refused with error 23, more than 50 numbers with 12, and so on. A
+request may be met by a `Trouble` instead of a plain answer, and a `Reporting` says how its messages are reported.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from dataclasses import dataclass, field
+
+KEY = "live_key"
+_ERRORS = {
+    0: "No errors",
+    1: "API key invalid",
+    3: "Parameters missing",
+    6: "Bad tariff number",
+    7: "Parameters invalid",
+    12: "Package too large",
+    20: "SMS not found",
+    21: "Bad phone number",
+    22: "External id missing",
+    23: "External id already exists",
+    25: "Bad originator",
+    26: "Text is empty or too long",
+    27: "Bad external id",
+    28: "Bad validity",
+    31: "Phone already in this list",
+}
+_SHARED = {"destination", "validity", "tariff", "send_time"}
+_FIELDS = {
+    "phone": _SHARED - {"send_time"} | {"originator", "body", "msisdn", "reference"},
+    "phones": _SHARED | {"originator", "body", "phones"},
+    "individual": _SHARED | {"phones"},
+}
+_ITEM_FIELDS = {
+    "phones": {"msisdn", "reference"},
+    "individual": {"msisdn", "reference", "body", "originator"},
+}
+
+
+class Trouble(Enum):
+    """What becomes of a request instead of a plain answer."""
+
+    BUSY = "503, and nothing is taken"
+    LIMITED = "429 with Retry-After, and nothing is taken"
+    SILENT = "nothing is taken, and no answer comes"
+    TAKEN_SILENT = "the messages are taken, and no answer comes"
+    UNREAD = "the connection is closed before the request is read"
+    TAKEN_CLOSED = "the messages are taken, and the connection is closed"
+    GARBAGE = "nothing is taken, and the answer is not JSON"
+    TAKEN_GARBAGE = "the messages are taken, and the answer is not JSON"
+
+
+class Reporting(Enum):
+    """How a message is reported."""
+
+    PLAIN = "sent, then delivered, after the answer"
+    EARLY = "delivered, before the answer to the request"
+    THRICE = "delivered, three times at once"
+    DISORDERED = "delivered, and then sent"
+    NEVER = "no callback: it must be asked for"
+
+
+@dataclass
+class Sms:
+    """A message that was taken."""
+
+    sms_id: str
+    reference: str
+    msisdn: str
+    body: str
+    originator: str | None
+    taken_at: datetime
+    status: str = "accepted"
+
+    def shown(self) -> dict[str, object]:
+        """The object that a status answer and a callback are."""
+        at = f"{self.taken_at:%Y-%m-%d %H:%M:%S}"
+        return {
+            "error": 0,
+            "errorDescription": _ERRORS[0],
+            "id": self.sms_id,
+            "msisdn": self.msisdn,
+            "reference": self.reference,
+            "time_in": at,
+            "time_sent": at,
+            "time_dr": at,
+            "status": self.status,
+            "price": "0.0500000",
+            "currency": "EUR",
+        }
+
+
+@dataclass
+class BsgServer:
+    """The server; `taken` is what it accepted, by reference."""
+
+    trouble: Callable[[int], Trouble | None] = lambda number: None  # of the n-th request to send, from 0
+    reporting: Callable[[Sms], Reporting] = lambda sms: Reporting.PLAIN
+    outcome: Callable[[Sms], str] = lambda sms: "delivered"
+    callback_url: str | None = None
+    taken: dict[str, Sms] = field(default_factory=dict)
+    refused: Counter[int] = field(default_factory=Counter)  # errors told, by code
+    met: Counter[Trouble] = field(default_factory=Counter)
+    polls: Counter[str] = field(default_factory=Counter)  # by reference
+    requests: int = 0
+    key: str = KEY
+    _runner: web.AppRunner | None = None
+    _session: aiohttp.ClientSession | None = None
+    _calls: set[asyncio.Task[None]] = field(default_factory=set)
+    _stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    port: int = 0
+
+    async def __aenter__(self) -> BsgServer:
+        application = web.Application()
+        for method in ("POST", "PUT"):
+            application.router.add_route(method, "/rest/sms/create", self._create)
+        application.router.add_get("/rest/sms/reference/{reference}", self._status)
+        self._runner = web.AppRunner(application, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.port = self._runner.addresses[0][1]
+        self._session = aiohttp.ClientSession()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._stopped.set()
+        for call in self._calls:
+            call.cancel()
+        await asyncio.gather(*self._calls, return_exceptions=True)
+        assert self._session is not None
+        assert self._runner is not None
+        await self._session.close()
+        await self._runner.cleanup()
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/rest"
+
+    # --- sending ----------------------------------------------------------------------------------------------------
+
+    async def _create(self, request: web.Request) -> web.StreamResponse:
+        number, self.requests = self.requests, self.requests + 1
+        trouble = self.trouble(number)
+        if trouble is not None:
+            self.met[trouble] += 1
+        if trouble is Trouble.UNREAD:
+            return _hang_up(request)
+        octets = await request.read()
+        if trouble is Trouble.BUSY:
+            return web.Response(status=503, text="Service Unavailable")
+        if trouble is Trouble.LIMITED:
+            return web.Response(status=429, headers={"Retry-After": "1"}, text="Too Many Requests")
+        if trouble is Trouble.SILENT:
+            await self._stopped.wait()
+            return _hang_up(request)
+        if trouble is Trouble.GARBAGE:
+            return web.Response(status=502, text="<html><h1>Bad Gateway</h1></html>", content_type="text/html")
+        answer = self._answer(request, octets)
+        await self._report_early(answer)
+        if trouble is Trouble.TAKEN_SILENT:
+            await self._stopped.wait()
+        if trouble in (Trouble.TAKEN_SILENT, Trouble.TAKEN_CLOSED):
+            return _hang_up(request)
+        if trouble is Trouble.TAKEN_GARBAGE:
+            return web.Response(text='{"result":[{"err', content_type="application/json")
+        return web.json_response(answer)
+
+    def _answer(self, request: web.Request, octets: bytes) -> dict[str, Any]:
+        code, body = self._check(request, octets)
+        if code:
+            self.refused[code] += 1
+            return {"error": code, "errorDescription": _ERRORS[code]}
+        if body["destination"] == "phone":
+            return {"result": self._take(body, body, set())}
+        seen: set[str] = set()
+        result = [self._take(item, body | item, seen) for item in body["phones"]]
+        return {"task_id": str(self.requests), "result": result, "total_price": "0.05", "currency": "EUR"}
+
+    def _check(self, request: web.Request, octets: bytes) -> tuple[int, dict[str, Any]]:
+        """The error of a request as a whole, and its body."""
+        if request.headers.get("X-API-KEY") != self.key:
+            return 1, {}
+        if request.content_type != "application/json":
+            return 7, {}
+        try:
+            body = json.loads(octets)
+        except ValueError:
+            return 7, {}
+        fields = _FIELDS.get(body.get("destination", "")) if isinstance(body, dict) else None
+        if fields is None or not body.keys() <= fields:
+            return 7, {}
+        if type(body.get("validity")) is not int or not 1 <= body["validity"] <= 72:
+            return 28, {}
+        if not re.fullmatch(r"[0-9]", str(body.get("tariff", ""))):
+            return 6, {}
+        if body["destination"] == "phone":
+            return 0, body
+        phones, allowed = body.get("phones"), _ITEM_FIELDS[body["destination"]]
+        if not isinstance(phones, list) or not phones:
+            return 3, {}
+        if len(phones) > 50:
+            return 12, {}
+        if not all(isinstance(item, dict) and item.keys() <= allowed for item in phones):
+            return 7, {}
+        return 0, body
+
+    def _take(self, item: dict[str, Any], sent: dict[str, Any], seen: set[str]) -> dict[str, Any]:
+        """The answer for one number; `sent`: its fields and those it shares with the others."""
+        reference = item.get("reference")
+        code = self._error(item, sent, seen)
+        answer: dict[str, Any] = {"error": code, "errorDescription": _ERRORS[code], "reference": reference}
+        if code:
+            self.refused[code] += 1
+            return answer
+        sms = Sms(
+            sms_id=str(7_000_000 + len(self.taken)),
+            reference=str(reference),
+            msisdn=sent["msisdn"],
+            body=sent["body"],
+            originator=sent.get("originator"),
+            taken_at=datetime.now(UTC),
+        )
+        self.taken[sms.reference] = sms
+        seen.add(sms.msisdn)
+        self._schedule(sms)
+        return answer | {"id": sms.sms_id, "price": "0.0500000", "currency": "EUR"}
+
+    def _error(self, item: dict[str, Any], sent: dict[str, Any], seen: set[str]) -> int:
+        msisdn, reference, text = sent.get("msisdn"), item.get("reference"), sent.get("body")
+        originator = sent.get("originator")
+        if not isinstance(msisdn, str) or not re.fullmatch(r"[1-9][0-9]{6,14}", msisdn):
+            return 21
+        if reference is None:
+            return 22
+        if not isinstance(reference, str) or not re.fullmatch(r"[A-Za-z0-9]{1,32}", reference):
+            return 27
+        if reference in self.taken:
+            return 23
+        if msisdn in seen:
+            return 31
+        if originator is not None and (not isinstance(originator, str) or not 1 <= len(originator) <= 14):
+            return 25
+        return 0 if isinstance(text, str) and 1 <= len(text) <= 1530 else 26
+
+    # --- reporting --------------------------------------------------------------------------------------------------
+
+    def _schedule(self, sms: Sms) -> None:
+        how = self.reporting(sms)
+        final = self.outcome(sms)
+        words = {Reporting.PLAIN: ("sent", final), Reporting.THRICE: (final,) * 3, Reporting.DISORDERED: (final, "sent")}
+        sms.status = final
+        if self.callback_url is not None and how in words:
+            call = asyncio.create_task(self._call(sms, words[how], at_once=how is Reporting.THRICE))
+            self._calls.add(call)
+            call.add_done_callback(self._calls.discard)
+
+    async def _report_early(self, answer: dict[str, Any]) -> None:
+        result = answer.get("result", [])
+        for item in result if isinstance(result, list) else [result]:
+            sms = self.taken.get(str(item.get("reference")))
+            if sms is not None and item["error"] == 0 and self.reporting(sms) is Reporting.EARLY:
+                await self._call(sms, (sms.status,))
+
+    async def _call(self, sms: Sms, words: tuple[str, ...], *, at_once: bool = False) -> None:
+        if at_once:
+            await asyncio.gather(*(self._call_once(sms, word) for word in words))
+            return
+        for word in words:
+            await self._call_once(sms, word)
+
+    async def _call_once(self, sms: Sms, word: str) -> None:
+        """One callback, repeated until it is answered 200: whoever is called may be down."""
+        assert self._session is not None
+        while self.callback_url is not None:
+            try:
+                async with self._session.post(self.callback_url, json=sms.shown() | {"status": word}) as response:
+                    if response.status == 200:
+                        return
+            except aiohttp.ClientError:
+                pass
+            await asyncio.sleep(0.2)
+
+    async def _status(self, request: web.Request) -> web.Response:
+        if request.headers.get("X-API-KEY") != self.key:
+            return web.json_response({"error": 1, "errorDescription": _ERRORS[1]})
+        reference = request.match_info["reference"]
+        self.polls[reference] += 1
+        sms = self.taken.get(reference)
+        if sms is None:
+            return web.json_response({"error": 20, "errorDescription": _ERRORS[20]})
+        return web.json_response(sms.shown())
+
+
+def _hang_up(request: web.Request) -> web.StreamResponse:
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
