@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
@@ -25,7 +25,8 @@ from bridge.listeners.smtp.outgoing import MailSender
 from bridge.listeners.smtp.server import SmtpServer
 from bridge.listeners.smtp.settings import Mail, SmtpAccount
 from bridge.message import Owed
-from bridge.providers._contract import Provider, References
+from bridge.providers._contract import Provider, ProviderSettings, References
+from bridge.providers._gone import Gone
 from bridge.reports.callbacks import Hearing
 from bridge.reports.correlate import decide
 from bridge.reports.delivery import Delivery
@@ -33,6 +34,7 @@ from bridge.reports.polling import Polling
 from bridge.reports.sender import Sender
 from bridge.routing.rules import InboundRouter, Router
 from bridge.smarthost import Smarthost
+from bridge.store import Event
 from bridge.store.sqlite import SqliteStore
 from bridge.telemetry import metrics
 from bridge.telemetry.notify import Notifier
@@ -43,7 +45,18 @@ log = structlog.get_logger("bridge.app")
 _SWEEP_EVERY_S = 60.0
 _PURGE_ROWS = 500
 _DRAIN_S = 20.0
+_HAND_OVER_S = 5.0  # of the drain, for callbacks and mails under way
 _LANE_SILENT_S = 60.0  # above a provider's timeout: a lane that shows no sign of life is stuck
+
+
+class _Lanes(dict[str, Lane]):
+    """Lanes by name; a name that only messages know, because its provider is configured no more, gets one too."""
+
+    def __init__(self, of_gone: Callable[[str], Lane]) -> None:
+        self._of_gone = of_gone
+
+    def __missing__(self, name: str) -> Lane:
+        return self._of_gone(name)
 
 
 class App:
@@ -57,7 +70,8 @@ class App:
         self.clock = clock
         self._notifier = notifier or Notifier(None, None)
         self._tasks: list[asyncio.Task[None]] = []
-        self._senders: list[Sender] = []
+        self._senders: dict[tuple[str, str], Sender] = {}  # by listener and account
+        self._broken = False  # a loop has ended that never should
         self.smpp: list[SmppServer] = []
         self.smtp: list[SmtpServer] = []
         self.http: list[HttpServer] = []
@@ -68,35 +82,28 @@ class App:
     async def start(self) -> None:
         """Opens the store, takes up what an earlier process left, starts the loops, and then listens.
 
-        Raises StoreUnavailable, or OSError when an address is taken. What was opened is closed again.
+        Raises StoreUnavailable, or OSError when an address is taken. What was opened is closed again, and requests
+        under way have their time: cut off, they would be messages of which nobody knows what became.
         """
         try:
             await self._start()
         except BaseException:
-            await self.stop(0.0)
+            await self.stop()
             raise
 
     async def _start(self) -> None:
         config = self.config
         self.store = SqliteStore(config.store_path, self.clock(), decide)
-        references = References(self.store.store_id)
+        self._references = References(self.store.store_id)
         self.providers: dict[str, Provider] = {
-            name: providers.load(settings.type).Provider(name, settings, references)
+            name: providers.load(settings.type).Provider(name, settings, self._references)
             for name, settings in config.providers.items()
         }
         self.transport = Transport()
         self.delivery = Delivery(self.store, self._kept_s, self.clock)
-        self.lanes: dict[str, Lane] = {}
-        for name, provider in self.providers.items():
-            self.lanes[name] = Lane(
-                provider,
-                self.store,
-                self.transport,
-                self.lanes,
-                memory=config.limits.memory // len(config.providers),
-                clock=self.clock,
-                on_owed=self._offer,
-            )
+        self.lanes = _Lanes(self._lane_of_gone)
+        for provider in self.providers.values():
+            self._add_lane(provider)
         self.intake = Intake(
             self.store,
             Router(config.routes, config.providers),
@@ -118,15 +125,39 @@ class App:
         self._passwords = Passwords()
         self._make_senders()
         self.intake.recover()
-        for lane in self.lanes.values():
-            lane.start()
-        await self.delivery.recover()
         for provider in self.providers.values():
-            self._run(Polling(provider, self.store, self.transport, self.hearing, self.clock).run())
+            self._start_lane(provider)
+        for name in await self.store.lanes():
+            self.lanes[name]  # one for each, also for those that are configured no more
+        await self.delivery.recover()
         self._run(self._keep_house())
         await self._listen()
         self._ready = True
         self._run(self._feed_watchdog())
+
+    def _add_lane(self, provider: Provider) -> Lane:
+        limits = self.config.limits
+        lane = self.lanes[provider.name] = Lane(
+            provider,
+            self.store,
+            self.transport,
+            self.lanes,
+            memory=limits.memory // max(1, len(self.providers)),
+            clock=self.clock,
+            on_owed=self._offer,
+        )
+        return lane
+
+    def _start_lane(self, provider: Provider) -> None:
+        self.lanes[provider.name].start()
+        self._run(Polling(provider, self.store, self.transport, self.hearing, self.clock).run())
+
+    def _lane_of_gone(self, name: str) -> Lane:
+        log.warning("provider_gone", provider=name, hint="its messages go on to their plan's next provider, or fail")
+        provider = Gone(name, ProviderSettings(type="gone", on_unsure="hold"), self._references)
+        lane = self._add_lane(provider)
+        self._start_lane(provider)
+        return lane
 
     async def _listen(self) -> None:
         config = self.config
@@ -156,22 +187,28 @@ class App:
             await listener.start()
 
     def _make_senders(self) -> None:
+        """One for each account and listener that can be reached; those there were go on with the new settings."""
+        hands: dict[tuple[str, str], Callable[[Owed], Awaitable[Event]]] = {}
         for name, account in self.config.accounts.items():
             if account.http is not None and account.http.callback is not None:
-                self._add_sender("http", name, CallbackSender(account.http, self.transport, self.clock))
+                hands["http", name] = CallbackSender(account.http, self.transport, self.clock)
             if self.config.mail is not None and account.smtp is not None:
-                self._add_sender("smtp", name, self._mail_sender(self.config.mail, account.smtp))
-
-    def _add_sender(self, listener: str, account: str, hand: Any) -> None:
-        outbox = self.delivery.outbox(listener, account)
-        sender = Sender(outbox, hand)
-        outbox.sink = sender
-        self._senders.append(sender)
+                hands["smtp", name] = self._mail_sender(self.config.mail, account.smtp)
+        for key in self._senders.keys() - hands.keys():
+            self.delivery.outbox(*key).sink = None
+        for key, hand in hands.items():
+            outbox = self.delivery.outbox(*key)
+            sender = self._senders.get(key)
+            if sender is None:
+                sender = self._senders[key] = Sender(outbox, hand)
+            sender.hand = hand
+            outbox.sink = sender
 
     def _mail_sender(self, mail: Mail, account: SmtpAccount) -> MailSender:
         domains = [listener.domain for listener in self.config.listeners.smtp]
-        smarthost = Smarthost(mail.smarthost, starttls=mail.starttls, timeout_s=mail.timeout)
-        return MailSender(mail, smarthost, domains[0] if domains else "localhost", account.inbound_to, self.clock)
+        domain = domains[0] if domains else "localhost"
+        smarthost = Smarthost(mail.smarthost, starttls=mail.starttls, timeout_s=mail.timeout, hostname=domain)
+        return MailSender(mail, smarthost, domain, account.inbound_to, self.clock)
 
     # --- reload, stop -----------------------------------------------------------------------------------------------
 
@@ -181,11 +218,10 @@ class App:
         fixed = [key for key in keys if getattr(config, key) != getattr(self.config, key)]
         if fixed:
             raise ConfigError([f"{key}: has changed; restart the service for that" for key in fixed])
+        router = Router(config.routes, config.providers)
         self.config = config
         self.intake.configure(
-            Router(config.routes, config.providers),
-            config.accounts,
-            {name: provider.capabilities for name, provider in self.providers.items()},
+            router, config.accounts, {name: provider.capabilities for name, provider in self.providers.items()}
         )
         self.hearing.configure(InboundRouter(config.inbound))
         for smpp in self.smpp:
@@ -195,6 +231,7 @@ class App:
         for http in self.http:
             http.replace_accounts(self._http_accounts())
         self._make_senders()
+        self.delivery.configure()
 
     async def stop(self, grace_s: float = _DRAIN_S) -> None:
         """Drains: takes nothing new, answers what it took, gives requests under way `grace_s`, commits, closes.
@@ -207,13 +244,15 @@ class App:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
-        await asyncio.gather(*(smtp.stop() for smtp in self.smtp), *(http.stop() for http in self.http))
+        listeners: list[SmppServer | SmtpServer | HttpServer] = [*self.smpp, *self.smtp, *self.http]
+        await _stop(*(listener.stop() for listener in listeners))
         if hasattr(self, "lanes"):
-            await asyncio.gather(*(lane.stop(grace_s) for lane in self.lanes.values()))
-        await asyncio.gather(*(sender.stop(min(grace_s, 5.0)) for sender in self._senders))
-        await asyncio.gather(*(server.stop() for server in self.smpp))
+            await _stop(*(lane.stop(grace_s) for lane in self.lanes.values()))
+        await _stop(*(sender.stop(min(grace_s, _HAND_OVER_S)) for sender in self._senders.values()))
+        if hasattr(self, "delivery"):
+            self.delivery.stop()
         if hasattr(self, "transport"):
-            await self.transport.close()
+            await _stop(self.transport.close())
         if hasattr(self, "store"):
             await self.store.close()
 
@@ -221,7 +260,7 @@ class App:
 
     def _run(self, coroutine: Any) -> None:
         task: asyncio.Task[None] = asyncio.get_running_loop().create_task(coroutine)
-        task.add_done_callback(_must_not_end)
+        task.add_done_callback(self._ended)
         self._tasks.append(task)
 
     async def _keep_house(self) -> None:
@@ -229,14 +268,14 @@ class App:
         while True:
             await asyncio.sleep(1.0)
             now = self.clock()
-            self.intake.give_up_parts(now)
-            if now - swept_at < _SWEEP_EVERY_S:
-                continue
-            swept_at = now
             try:
+                self.intake.give_up_parts(now)
+                if now - swept_at < _SWEEP_EVERY_S:
+                    continue
+                swept_at = now
                 await self.delivery.sweep()
-                while await self.store.purge(now - self.config.retention, _PURGE_ROWS):
-                    await asyncio.sleep(0.05)  # noqa: ASYNC110 - traffic goes first
+                while await self.store.purge(now - self.config.retention, _PURGE_ROWS):  # noqa: ASYNC110
+                    await asyncio.sleep(0.05)  # traffic goes first
             except Exception:
                 log.exception("housekeeping_failed")
 
@@ -264,8 +303,13 @@ class App:
             if lane.silent_s(now) > lane.provider.settings.timeout + _LANE_SILENT_S
         ]
         paused = [name for name, lane in self.lanes.items() if lane.breaker.open]
-        return self._ready and not stuck, {"ready": self._ready, "stuck": stuck, "held_back": paused,
-                                           "queued": self.store.queued}  # fmt: skip
+        well = self._ready and not self._broken and not stuck
+        return well, {"ready": self._ready, "stuck": stuck, "held_back": paused, "queued": self.store.queued}
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            self._broken = True
+            log.error("loop_ended", task=task.get_name(), exc_info=task.exception())
 
     def _offer(self, owed: Sequence[Owed]) -> None:
         self.delivery.offer(owed)
@@ -314,6 +358,8 @@ class App:
         ]
 
 
-def _must_not_end(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        log.error("loop_ended", task=task.get_name(), exc_info=task.exception())
+async def _stop(*stops: Awaitable[None]) -> None:
+    """Waits for all of them; one that fails must not keep what was taken from being committed."""
+    for outcome in await asyncio.gather(*stops, return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            log.error("stop_failed", exc_info=outcome)

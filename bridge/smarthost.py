@@ -120,6 +120,8 @@ class Smarthost:
             encoding = "utf-8" if utf8 else "ascii"
             await smtp.mail(sender, options=options, encoding=encoding)
             await smtp.rcpt(recipient, encoding=encoding)
+        except ValueError:  # of the library's own check
+            raise MailRefused("an address of the mail is malformed") from None
         except (aiosmtplib.SMTPException, OSError) as error:
             raise _failure(error, sent=False) from None
 

@@ -142,8 +142,7 @@ class Transport:
             raise TransportError(text, sent=exchange.connected) from None
         finally:
             _exchange.reset(token)
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        return Response(status=response.status, headers=headers, body=body)
+        return Response(status=response.status, headers=response.headers, body=body)
 
 
 def _session(**options: Any) -> aiohttp.ClientSession:

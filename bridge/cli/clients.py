@@ -27,10 +27,12 @@ import smpplib.client
 import smpplib.consts
 import smpplib.exceptions
 
+from bridge.config.schema import Account
 from bridge.message import FINAL, State
 
 _ANSWER_S = 10.0  # that a server has for each answer
 _ASK_EVERY_S = 0.25
+_SYSTEM_ID, _PASSWORD = 15, 8  # characters (SMPP 3.4 §4.1.1); smpplib would cut off the rest
 _SHORT_MESSAGE = {0: 160, 8: 140}  # octets that fit one message, by data_coding
 # What is the same in every alphabet that data_coding 0 may stand for; the rest goes as UCS-2.
 _PLAIN = frozenset(string.ascii_letters + string.digits + " \n\r!\"#%&'()*+,-./:;<=>?")
@@ -87,6 +89,19 @@ class NotSent(Exception):
     """The message could not be handed over, or its report was lost; the text says why."""
 
 
+def credentials_of(protocol: Protocol, account: Account) -> dict[str, Any]:
+    """The fields of an `Order` that an account's settings hold; none when it may not use the protocol."""
+    if protocol is Protocol.SMPP and account.smpp is not None:
+        return {"login": account.smpp.system_id, "password": account.smpp.password.get_secret_value()}
+    if protocol is Protocol.SMTP and account.smtp is not None:
+        mail_from = account.smtp.senders[0].replace("*", "me")
+        password = account.smtp.password.get_secret_value()
+        return {"login": account.smtp.login, "password": password, "mail_from": mail_from}
+    if protocol is Protocol.HTTP and account.http is not None:
+        return {"login": "", "password": account.http.api_key.get_secret_value()}
+    return {}
+
+
 # --- the clients ------------------------------------------------------------------------------------------------------
 
 
@@ -95,6 +110,8 @@ def over_smpp(order: Order) -> Iterator[Taken | Reported]:
 
     A long text goes whole, in message_payload (SMPP 3.4 §5.3.2.32): one message, one id, one receipt.
     """
+    if len(order.login) > _SYSTEM_ID or len(order.password) > _PASSWORD:
+        raise NotSent(f"SMPP holds a system_id of {_SYSTEM_ID} and a password of {_PASSWORD} characters at most")
     client = _SmppClient(order)
     try:
         client.connect()

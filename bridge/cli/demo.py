@@ -35,7 +35,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bridge.app import App
-from bridge.cli.clients import CLIENTS, NotSent, Order, Protocol, Taken
+from bridge.cli.clients import CLIENTS, NotSent, Order, Protocol, Taken, credentials_of
 from bridge.cli.simulator import BsgSimulator
 from bridge.cli.trace import describe
 from bridge.config.loader import load
@@ -47,12 +47,8 @@ from bridge.telemetry import logs
 _PROVIDER_KEY = "demo-provider-key"
 _PROVIDER_CALLBACK = "/callbacks/bsg/demo-token"
 _CALLBACK_KEY = b"thirty-two octets, known to both"
-_CREDENTIALS = {
-    Protocol.SMPP: ("demo", "demo-secret"),
-    Protocol.SMTP: ("demo", "demo-secret"),
-    Protocol.HTTP: ("", "demo-key"),
-}
-_MAIL_FROM = "me@demo.example"
+# SMPP holds 8 characters (3.4 §4.1.1), and clients cut off what is longer.
+_SMPP_PASSWORD = "demo-pw"  # noqa: S105 - of a bridge that only this machine reaches
 _NUMBERS = {Protocol.SMPP: "+380501234501", Protocol.SMTP: "+380501234502", Protocol.HTTP: "+380501234503"}
 _STATUS_DELAY_S = 0.5  # slow enough to watch
 _GIVE_UP_S = 30.0
@@ -142,7 +138,7 @@ class Stage:
             "DEMO_SMARTHOST_PORT": str(mailbox.sockets[0].getsockname()[1]),
         }
         with resources.as_file(_config_file()) as path:
-            config = _with_callback(load(path, env=env), f"http://127.0.0.1:{site.port}/reports")
+            config = _completed(load(path, env=env), f"http://127.0.0.1:{site.port}/reports")
         self.app = App(config)
         await self.app.start()
         self._stack.push_async_callback(self.app.stop, _GRACE_S)
@@ -152,6 +148,7 @@ class Stage:
             Protocol.HTTP: self.app.http[0].port,
         }
         self.store_path = config.store_path
+        self.credentials = {protocol: credentials_of(protocol, config.accounts["demo"]) for protocol in Protocol}
         simulator.callback_url = f"http://127.0.0.1:{self.ports[Protocol.HTTP]}{_PROVIDER_CALLBACK}"
 
     async def stop(self) -> None:
@@ -160,7 +157,7 @@ class Stage:
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's name
         """Takes a mail, and finds the report in it (RFC 3464)."""
-        mail = message_from_bytes(bytes(envelope.content or b""))
+        mail = message_from_bytes(envelope.original_content or b"")
         text = "".join(str(part.get_payload()) for part in mail.walk() if part.get_content_type() == "text/plain")
         named = re.search(r"^Message: ([0-9]+)", text, re.MULTILINE)
         if named is not None:
@@ -182,13 +179,17 @@ def _config_file() -> Traversable:
     return packaged if packaged.is_file() else Path(__file__).parents[2] / "config" / "demo.yaml"
 
 
-def _with_callback(config: Config, url: str) -> Config:
-    """The configuration with the callback of its account, whose port is known only now."""
+def _completed(config: Config, callback_url: str) -> Config:
+    """The configuration with what the file cannot hold: a callback, whose port is known only now, and a password
+    that every SMPP client can send.
+    """
     account = config.accounts["demo"]
+    assert account.smpp is not None
     assert account.http is not None
     secret = SecretStr("whsec_" + base64.b64encode(_CALLBACK_KEY).decode())
-    http = account.http.model_copy(update={"callback": url, "callback_secret": secret})
-    accounts = {**config.accounts, "demo": account.model_copy(update={"http": http})}
+    http = account.http.model_copy(update={"callback": callback_url, "callback_secret": secret})
+    smpp = account.smpp.model_copy(update={"password": SecretStr(_SMPP_PASSWORD)})
+    accounts = {**config.accounts, "demo": account.model_copy(update={"smpp": smpp, "http": http})}
     return config.model_copy(update={"accounts": accounts})
 
 
@@ -232,16 +233,13 @@ class Journey:
 async def _send(stage: Stage, journey: Journey) -> None:
     """Sends one message by its client, in a thread, because it blocks."""
     loop = asyncio.get_running_loop()
-    login, password = _CREDENTIALS[journey.protocol]
     order = Order(
         port=stage.ports[journey.protocol],
         to=_NUMBERS[journey.protocol],
         text=f"Hello over {journey.protocol.upper()}",
-        login=login,
-        password=password,
-        mail_from=_MAIL_FROM,
         # Over HTTP the report comes by callback: nobody needs to ask.
         wait_s=0.0 if journey.protocol is Protocol.HTTP else _GIVE_UP_S,
+        **stage.credentials[journey.protocol],
     )
 
     def run() -> None:
@@ -278,7 +276,7 @@ async def _show(stage: Stage, journeys: Sequence[Journey], console: Console) -> 
         live.start()
     try:
         while True:
-            over = all([journey.over for journey in journeys])
+            over = all(journey.over for journey in journeys)
             for journey in journeys:
                 if journey.message_id is not None:
                     record = await stage.app.store.find(journey.message_id)
@@ -323,17 +321,18 @@ def _print_new(journeys: Sequence[Journey], shown: dict[Journey, int], console: 
 
 def _invitation(stage: Stage) -> str:
     smpp, smtp, http = (f"127.0.0.1:{stage.ports[protocol]}" for protocol in Protocol)
+    bind, mail, key = (stage.credentials[protocol] for protocol in Protocol)
     return f"""
 The bridge goes on until Ctrl-C. Play with it:
 
-  SMPP  {smpp}   system_id demo, password demo-secret
-  SMTP  {smtp}   login demo, password demo-secret, mail from *@demo.example to NUMBER@sms.example.com
-  HTTP  http://{http}/v1/messages   Authorization: Bearer demo-key; metrics at http://{http}/metrics
+  SMPP  {smpp}  system_id {bind["login"]}, password {bind["password"]}
+  SMTP  {smtp}  login {mail["login"]}, password {mail["password"]}, from {mail["mail_from"]}, to NUMBER@sms.example.com
+  HTTP  {http}  POST /v1/messages with the API key {key["password"]}; also GET /metrics, /livez, /readyz
 
-  smsbridge send smpp --server {smpp} --to +380501234567 --text "Hello"
-  smsbridge send smtp --server {smtp} --to +380501234567 --text "Hello"
-  smsbridge send http --server {http} --to +380501234567 --text "Hello"
-  curl http://{http}/v1/messages -H "Authorization: Bearer demo-key" \\
+  smsbridge send smpp --server {smpp} --to +380501234567 --text Hello
+  smsbridge send smtp --server {smtp} --to +380501234567 --text Hello
+  smsbridge send http --server {http} --to +380501234567 --text Hello
+  curl http://{http}/v1/messages -H "Authorization: Bearer {key["password"]}" \\
        -H "Content-Type: application/json" -d '{{"to": "+380501234567", "text": "Hello"}}'
   smsbridge trace 1 --show --store {stage.store_path}
 

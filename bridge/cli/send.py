@@ -10,10 +10,9 @@ from typing import Annotated, Any
 import typer
 from pydantic import SecretStr
 
-from bridge.cli.clients import CLIENTS, NotSent, Order, Protocol, Taken
+from bridge.cli.clients import CLIENTS, NotSent, Order, Protocol, Taken, credentials_of
 from bridge.config.loader import load
 from bridge.config.problems import hint
-from bridge.config.schema import Account
 from bridge.errors import ConfigError
 from bridge.listeners.passwords import is_hashed
 from bridge.message import State
@@ -22,7 +21,7 @@ from bridge.values import Tls, listen_address
 # What `smsbridge demo` knows; its ports are whatever was free.
 _PORT = {Protocol.SMPP: 2775, Protocol.SMTP: 2525, Protocol.HTTP: 8080}
 _DEMO_LOGIN = "demo"
-_DEMO_SECRET = {Protocol.SMPP: "demo-secret", Protocol.SMTP: "demo-secret", Protocol.HTTP: "demo-key"}
+_DEMO_SECRET = {Protocol.SMPP: "demo-pw", Protocol.SMTP: "demo-secret", Protocol.HTTP: "demo-key"}
 _DEMO_SENDER = "me@demo.example"
 _SMTPS = 465
 
@@ -119,8 +118,8 @@ def _from_config(protocol: Protocol, path: Path, name: str) -> dict[str, Any]:
     if name not in config.accounts:
         raise typer.BadParameter(f'no account is called "{name}"{hint(name, config.accounts)}')
     account = config.accounts[name]
-    settings = _credentials(protocol, account)
-    if settings is None:
+    settings = credentials_of(protocol, account)
+    if not settings:
         raise typer.BadParameter(f'the account {name} has no "{protocol}"')
     listeners: list[Any] = getattr(config.listeners, protocol)
     if not listeners:
@@ -132,18 +131,6 @@ def _from_config(protocol: Protocol, path: Path, name: str) -> dict[str, Any]:
     if listener.tls is not None:
         settings["tls"] = _pinned(listener.tls)
     return settings
-
-
-def _credentials(protocol: Protocol, account: Account) -> dict[str, Any] | None:
-    if protocol is Protocol.SMPP and account.smpp is not None:
-        return {"login": account.smpp.system_id, "password": account.smpp.password.get_secret_value()}
-    if protocol is Protocol.SMTP and account.smtp is not None:
-        mail_from = account.smtp.senders[0].replace("*", "me")
-        password = account.smtp.password.get_secret_value()
-        return {"login": account.smtp.login, "password": password, "mail_from": mail_from}
-    if protocol is Protocol.HTTP and account.http is not None:
-        return {"password": account.http.api_key.get_secret_value()}
-    return None
 
 
 def _reachable(host: str) -> str:

@@ -76,7 +76,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """An HTTP answer; header names are lower case."""
+    """An HTTP answer; headers are asked for by their lower-case names."""
 
     status: int
     headers: Mapping[str, str] = {}
@@ -84,11 +84,14 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Callback(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that a provider makes to us; header names are lower case; `path` is what follows its own prefix."""
+    """A request that a provider makes to us; headers are asked for by their lower-case names.
+
+    `path` is what follows the provider's own prefix.
+    """
 
     method: str
     path: str = ""
-    query: dict[str, str] = {}
+    query: Mapping[str, str] = {}
     headers: Mapping[str, str] = {}
     body: bytes = b""
 
@@ -223,10 +226,17 @@ def status_outcome(response: Response) -> Outcome:
     return Unsure(native=native)
 
 
+_DECODERS: dict[Any, msgspec.json.Decoder[Any]] = {}  # by kind; making one costs more than using it
+
+
 def decode(body: bytes, kind: type[T]) -> T | None:
     """The JSON of a foreign body as `kind`, None when it is anything else; never raises, whatever the bytes are."""
     try:
-        return msgspec.json.decode(body, type=kind)
+        decoder = _DECODERS.get(kind)
+        if decoder is None:
+            decoder = _DECODERS[kind] = msgspec.json.Decoder(kind)
+        decoded: T = decoder.decode(body)
+        return decoded
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 

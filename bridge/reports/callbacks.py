@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import structlog
+from prometheus_client import Counter
 
-from bridge.message import Inbound, Owed, Report
+from bridge.message import Inbound, Owed, Report, State
 from bridge.providers._contract import BadCallback, Callback, Heard, Provider
 from bridge.routing.rules import InboundRouter
 from bridge.store import Store
@@ -36,6 +37,7 @@ class Hearing:
         self._listener_of = listener_of
         self._clock = clock
         self._on_owed = on_owed
+        self._counters: dict[tuple[str, State], Counter] = {}  # `labels` costs ten times what `inc` does
 
     def configure(self, inbound: InboundRouter) -> None:
         """Takes over new inbound rules."""
@@ -62,13 +64,19 @@ class Hearing:
         if reports:
             recorded = await self._store.record(name, reports, self._clock())
             for report in reports:
-                metrics.reports.labels(name, report.state.word).inc()
+                self._count(name, report.state)
             if recorded.stray:
                 log.warning("stray_reports", provider=name, reports=recorded.stray)
             if recorded.owed:
                 self._on_owed(recorded.owed)
         if len(reports) < len(heard.items):
             await self._receive(name, [item for item in heard.items if isinstance(item, Inbound)])
+
+    def _count(self, name: str, state: State) -> None:
+        counter = self._counters.get((name, state))
+        if counter is None:
+            counter = self._counters[name, state] = metrics.reports.labels(name, state.word)
+        counter.inc()
 
     async def _receive(self, name: str, items: Sequence[Inbound]) -> None:
         now = self._clock()

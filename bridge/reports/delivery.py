@@ -9,13 +9,13 @@ hands it over (an SMPP session with room in its window, a callback, a mail) is a
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 import structlog
 
-from bridge.errors import StoreUnavailable
 from bridge.message import Owed
 from bridge.store import Event, Store
 from bridge.telemetry import metrics
@@ -28,6 +28,7 @@ _DELAY_MIN_S = 5.0
 _DELAY_MAX_S = 3600.0
 _FAILURES_TO_PAUSE = 5
 _STORE_RETRY_S = 1.0
+_LOOK_EVERY_S = 1.0  # at most so often is the disk looked at for what was put off
 
 
 class Sink(Protocol):
@@ -49,6 +50,7 @@ class Outbox:
         self.account = account
         self.kept_s = kept_s
         self.sink: Sink | None = None
+        self._handed = metrics.handed.labels(listener)
         self._store = store
         self._clock = clock
         self._ready: deque[Owed] = deque()
@@ -57,6 +59,8 @@ class Outbox:
         self._after = 0  # the last owed_id that memory has seen
         self._on_disk = False  # the disk may hold more that is due
         self._spills = 0
+        self._looks = 0  # times that memory has started over from the oldest
+        self._looked_at = -math.inf  # loop time
         self._loading = False
         self._gone: set[int] = set()  # left memory while a load ran: what it read of them is stale
         self._confirmed: list[tuple[Owed, Event]] = []
@@ -64,18 +68,36 @@ class Outbox:
         self._paused_until = 0.0
         self._again: asyncio.TimerHandle | None = None
         self._again_at = float("inf")
+        self._stopped = False
 
     @property
     def waiting(self) -> int:
         """Things in memory that no sink has yet."""
         return len(self._ready)
 
+    def holds(self, owed: Owed) -> bool:
+        """True for something in memory: whoever has it now decides about it."""
+        return owed.owed_id in self._held
+
+    def stop(self) -> None:
+        """Gives out nothing more, and hands what was confirmed to the store, which commits it when it closes."""
+        self.sink = None
+        self._stopped = True
+        if self._again is not None:
+            self._again.cancel()
+        if self._confirmed:
+            self._flush()
+
     def offer(self, owed: Iterable[Owed]) -> None:
         """Takes things that are on disk now."""
         for item in owed:
+            if item.owed_id in self._held:
+                continue  # a load was faster
             if self._on_disk or len(self._held) >= _IN_MEMORY:
                 self._on_disk = True
                 self._spills += 1
+                # Who comes late may stand before what memory has seen.
+                self._after = min(self._after, item.owed_id - 1)
             else:
                 self._ready.append(item)
                 self._held.add(item.owed_id)
@@ -85,6 +107,8 @@ class Outbox:
     def look(self) -> None:
         """Looks on disk, from the oldest on."""
         self._after = 0
+        self._looks += 1
+        self._looked_at = asyncio.get_running_loop().time()
         self._on_disk = True
         self._spills += 1
         self.pump()
@@ -106,17 +130,30 @@ class Outbox:
             if now >= item.created_at + self.kept_s:
                 self.given_up(item, "too old")
                 continue
-            self.sink.send(item)
+            try:
+                self.sink.send(item)
+            except Exception:
+                # One that cannot be handed over must not hold up the others, nor whoever offered it.
+                log.exception("handing_over_failed", listener=self.listener, account=self.account)
+                self.later(item, "an error on our side; see the log")
             room -= 1
         if self._on_disk and not self._ready:
             self._load(now)
+
+    def give_up_old(self, now: float) -> None:
+        """Gives up what waits in memory and is older than the account's cap."""
+        old = [item for item in self._ready if now >= item.created_at + self.kept_s]
+        if old:
+            self._ready = deque(item for item in self._ready if now < item.created_at + self.kept_s)
+        for item in old:
+            self.given_up(item, "too old")
 
     # --- what the sink says -----------------------------------------------------------------------------------------
 
     def confirmed(self, owed: Owed, event: Event) -> None:
         """The account has it: `event` goes into the message's timeline."""
         self._failures = 0
-        metrics.handed.labels(self.listener).inc()
+        self._handed.inc()
         self._forget(owed, event)
 
     def returned(self, owed: Owed) -> None:
@@ -148,8 +185,9 @@ class Outbox:
         done = self._store.postpone([owed])
 
         def postponed(future: asyncio.Future[None]) -> None:
-            if future.cancelled() or future.exception() is not None:
-                asyncio.get_running_loop().call_later(_STORE_RETRY_S, self._postpone, owed)
+            if future.exception() is not None:
+                if not self._stopped:
+                    asyncio.get_running_loop().call_later(_STORE_RETRY_S, self._postpone, owed)
                 return
             self._let_go([owed.owed_id])
             self._look_at(owed.due_at)
@@ -157,12 +195,14 @@ class Outbox:
         done.add_done_callback(postponed)
 
     def _look_at(self, at: float) -> None:
-        if at >= self._again_at:
+        loop, now = asyncio.get_running_loop(), self._clock()
+        at = max(at, now, now + self._looked_at + _LOOK_EVERY_S - loop.time())
+        if at >= self._again_at or self._stopped:
             return
         if self._again is not None:
             self._again.cancel()
         self._again_at = at
-        self._again = asyncio.get_running_loop().call_later(max(0.0, at - self._clock()) + 0.01, self._look_now)
+        self._again = loop.call_later(at - now + 0.01, self._look_now)
 
     def _look_now(self) -> None:
         self._again = None
@@ -175,14 +215,17 @@ class Outbox:
         self._confirmed.append((owed, event))
 
     def _flush(self) -> None:
+        if not self._confirmed:
+            return
         confirmed, self._confirmed = self._confirmed, []
         done = self._store.handed(confirmed)
 
         def forgotten(future: asyncio.Future[None]) -> None:
-            if future.cancelled() or future.exception() is not None:
+            if future.exception() is not None:
                 # Not forgotten on disk: if we stop now the account gets it again, which it was promised to expect.
                 self._confirmed += confirmed
-                asyncio.get_running_loop().call_later(_STORE_RETRY_S, self._flush)
+                if not self._stopped:
+                    asyncio.get_running_loop().call_later(_STORE_RETRY_S, self._flush)
                 return
             self._let_go([owed.owed_id for owed, _ in confirmed])
             if self._on_disk and not self._ready:
@@ -199,12 +242,13 @@ class Outbox:
         if self._loading or len(self._held) >= _IN_MEMORY:
             return
         self._loading = True
-        after, spills = self._after, self._spills
+        after, spills, looks = self._after, self._spills, self._looks
         load = self._store.owed(self.listener, self.account, after, _LOAD, now)
 
         def loaded(future: asyncio.Future[list[Owed]]) -> None:
             self._loading = False
-            if future.cancelled() or future.exception() is not None:
+            if future.exception() is not None:
+                self._gone.clear()
                 self._look_at(self._clock() + _STORE_RETRY_S)
                 return
             owed = future.result()
@@ -212,13 +256,25 @@ class Outbox:
             self._gone.clear()
             self._ready.extend(fresh)
             self._held.update(item.owed_id for item in fresh)
-            if owed and after == self._after:
+            if owed and after == self._after and looks == self._looks:
                 self._after = owed[-1].owed_id
             if len(owed) < _LOAD and spills == self._spills:
                 self._on_disk = False
+                self._find_next_due(now)
             self.pump()
 
         load.add_done_callback(loaded)
+
+    def _find_next_due(self, now: float) -> None:
+        """All that was due at `now` is in memory; what was put off is looked at when its time comes."""
+
+        def found(future: asyncio.Future[float | None]) -> None:
+            if future.exception() is not None:
+                self._look_at(self._clock() + _STORE_RETRY_S)
+            elif (due_at := future.result()) is not None:
+                self._look_at(due_at)
+
+        self._store.next_owed(self.listener, self.account, now).add_done_callback(found)
 
 
 class Delivery:
@@ -256,27 +312,41 @@ class Delivery:
         """Things in memory that wait to be handed over."""
         return sum(outbox.waiting for outbox in self._outboxes.values())
 
+    def configure(self) -> None:
+        """Takes over changed age caps, and looks for what waits for accounts that can be reached only now."""
+        for (_, account), outbox in self._outboxes.items():
+            outbox.kept_s = self._kept_s(account)
+            outbox.look()
+
+    def stop(self) -> None:
+        """Gives out nothing more; the store has all confirmations when it is closed next."""
+        for outbox in self._outboxes.values():
+            outbox.stop()
+
     async def recover(self) -> None:
         """Opens an outbox for everybody to whom an earlier process owed something."""
         for listener, account, _ in await self._store.owing():
             self.outbox(listener, account).look()
 
     async def sweep(self, batch: int = 500) -> None:
-        """Gives up what is older than its account's cap; call it about once a minute."""
+        """Gives up what is older than its account's cap; call it about once a minute. Raises StoreUnavailable."""
         now = self._clock()
         for listener, account, _ in await self._store.owing():
-            outbox = self.outbox(listener, account)
-            if outbox.sink is not None and outbox.sink.room() > 0:
-                continue  # it is being handed over: `pump` looks at the age
-            oldest = await self._store.owed(listener, account, 0, batch, now + outbox.kept_s)
-            old = [item for item in oldest if now >= item.created_at + outbox.kept_s]
+            await self._sweep(self.outbox(listener, account), now, batch)
+
+    async def _sweep(self, outbox: Outbox, now: float, batch: int) -> None:
+        outbox.give_up_old(now)
+        after = 0
+        while True:
+            oldest = await self._store.owed(outbox.listener, outbox.account, after, batch, math.inf)
+            old = [item for item in oldest if now >= item.created_at + outbox.kept_s and not outbox.holds(item)]
             events: list[tuple[Owed, Event]] = [
                 (item, {"at": now, "event": "report_given_up", "id": item.known_id, "why": "too old"}) for item in old
             ]
             if events:
-                log.warning("reports_given_up", listener=listener, account=account, reports=len(events), why="too old")
-                try:
-                    await self._store.handed(events)
-                except StoreUnavailable as error:
-                    log.error("sweep_waits_for_store", error=str(error))
-                    return
+                log.warning("reports_given_up", listener=outbox.listener, account=outbox.account, reports=len(events),
+                            why="too old")  # fmt: skip
+                await self._store.handed(events)
+            if len(oldest) < batch or now < oldest[-1].created_at + outbox.kept_s:
+                return
+            after = oldest[-1].owed_id

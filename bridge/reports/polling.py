@@ -47,6 +47,10 @@ class Polling:
             except StoreUnavailable as error:
                 log.error("polling_waits_for_store", provider=self._provider.name, error=str(error))
                 pause_s = _PAUSE_S
+            except Exception:
+                # Without this loop, messages of this provider would wait for ever.
+                log.exception("polling_failed", provider=self._provider.name)
+                pause_s = _PAUSE_S
             if pause_s:
                 await asyncio.sleep(pause_s)
 

@@ -24,11 +24,11 @@ class NotTaken(BridgeError):
 
 
 class Sender:
-    """Hands over with `hand`, which gives the event for the timeline or raises NotTaken."""
+    """Hands over with `hand`, which gives the event for the timeline or raises NotTaken; it may be replaced."""
 
     def __init__(self, outbox: Outbox, hand: Callable[[Owed], Awaitable[Event]], concurrency: int = 8) -> None:
         self._outbox = outbox
-        self._hand = hand
+        self.hand = hand
         self._concurrency = concurrency
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -50,6 +50,7 @@ class Sender:
             _, late = await asyncio.wait(self._running, timeout=grace_s)
             for task in late:
                 task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     def _sent(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
@@ -57,7 +58,7 @@ class Sender:
 
     async def _send(self, owed: Owed) -> None:
         try:
-            event = await self._hand(owed)
+            event = await self.hand(owed)
         except NotTaken as error:
             if error.final:
                 self._outbox.given_up(owed, str(error))

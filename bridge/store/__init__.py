@@ -135,6 +135,9 @@ class Store(Protocol):
     def begin(self, message_ids: Sequence[int]) -> asyncio.Future[None]:
         """Notes that attempts start now, for providers that would send a repeated message twice."""
 
+    def lanes(self) -> asyncio.Future[list[str]]:
+        """The lanes of messages that are not final."""
+
     def settle(self, settlements: Sequence[Settlement]) -> asyncio.Future[list[Owed]]:
         """Keeps what came of attempts; gives what is owed now."""
 
@@ -157,6 +160,9 @@ class Store(Protocol):
 
     def owed(self, listener: str, account: str, after: int, limit: int, now: float) -> asyncio.Future[list[Owed]]:
         """What is owed to an account and due, in the order it came, after the given owed_id."""
+
+    def next_owed(self, listener: str, account: str, now: float) -> asyncio.Future[float | None]:
+        """When the next of what is owed to an account and is not due yet will be (None: there is nothing)."""
 
     def handed(self, confirmed: Sequence[tuple[Owed, Event]]) -> asyncio.Future[None]:
         """Forgets what an account has confirmed, or what was given up; the event goes into the timeline."""

@@ -185,6 +185,10 @@ class SqliteStore:
 
         return self._writer.write(run, len(message_ids))
 
+    def lanes(self) -> asyncio.Future[list[str]]:
+        """The lanes of messages that are not final."""
+        return self._read(lambda connection: [row[0] for row in connection.execute(SQL["lanes"])])
+
     def settle(self, settlements: Sequence[Settlement]) -> asyncio.Future[list[Owed]]:
         """Keeps what came of attempts; gives what is owed now."""
 
@@ -321,6 +325,16 @@ class SqliteStore:
     def owing(self) -> asyncio.Future[list[tuple[str, str, float]]]:
         """(listener, account, earliest due) of all that is owed."""
         return self._read(lambda connection: connection.execute(SQL["owing"]).fetchall())
+
+    def next_owed(self, listener: str, account: str, now: float) -> asyncio.Future[float | None]:
+        """When the next of what is owed to an account and is not due yet will be."""
+
+        def run(connection: sqlite3.Connection) -> float | None:
+            due_at: float | None
+            (due_at,) = connection.execute(SQL["next_owed"], (listener, account, now)).fetchone()
+            return due_at
+
+        return self._read(run)
 
     def handed(self, confirmed: Sequence[tuple[Owed, Event]]) -> asyncio.Future[None]:
         """Forgets what an account has confirmed, or what was given up."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 from bridge.app import App
 from bridge.config.loader import load
 from bridge.store import Record
+
+T = TypeVar("T")
 
 
 class Bridge:
@@ -65,14 +69,28 @@ class Bridge:
         return record
 
     async def final(self, message_id: int | str, timeout_s: float = 15.0) -> Record:
-        """The record of a message once it is final; the store has no event to wait for."""
-        async with asyncio.timeout(timeout_s):
-            while not (record := await self.record(message_id)).state.final:
-                await asyncio.sleep(0.02)
-        return record
+        """The record of a message once it is final."""
+
+        async def look() -> Record | None:
+            record = await self.record(message_id)
+            return record if record.state.final else None
+
+        found = await until(look, timeout_s)
+        assert found is not None
+        return found
 
     async def settled(self, timeout_s: float = 15.0) -> None:
         """Waits until nobody is owed anything."""
-        async with asyncio.timeout(timeout_s):
-            while await self.app.store.owing():
-                await asyncio.sleep(0.02)
+
+        async def look() -> bool:
+            return not await self.app.store.owing()
+
+        await until(look, timeout_s)
+
+
+async def until(look: Callable[[], Awaitable[T]], timeout_s: float = 15.0) -> T:
+    """What `look` gives once it is something: for what has no event to wait for."""
+    async with asyncio.timeout(timeout_s):
+        while not (found := await look()):  # noqa: ASYNC110 - there is none
+            await asyncio.sleep(0.02)
+        return found

@@ -11,13 +11,13 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
 import aiohttp
 from aiohttp import web
-from dataclasses import dataclass, field
 
 KEY = "live_key"
 _ERRORS = {
@@ -36,6 +36,7 @@ _ERRORS = {
     27: "Bad external id",
     28: "Bad validity",
     31: "Phone already in this list",
+    33: "Direction not allowed",
 }
 _SHARED = {"destination", "validity", "tariff", "send_time"}
 _FIELDS = {
@@ -67,9 +68,13 @@ class Reporting(Enum):
 
     PLAIN = "sent, then delivered, after the answer"
     EARLY = "delivered, before the answer to the request"
+    EARLY_BY_ID = "the same, without the reference"
     THRICE = "delivered, three times at once"
     DISORDERED = "delivered, and then sent"
     NEVER = "no callback: it must be asked for"
+
+
+_BEFORE = (Reporting.EARLY, Reporting.EARLY_BY_ID)
 
 
 @dataclass
@@ -109,6 +114,7 @@ class BsgServer:
     trouble: Callable[[int], Trouble | None] = lambda number: None  # of the n-th request to send, from 0
     reporting: Callable[[Sms], Reporting] = lambda sms: Reporting.PLAIN
     outcome: Callable[[Sms], str] = lambda sms: "delivered"
+    directions: Callable[[str], bool] = lambda msisdn: True  # where the account may send to
     callback_url: str | None = None
     taken: dict[str, Sms] = field(default_factory=dict)
     refused: Counter[int] = field(default_factory=Counter)  # errors told, by code
@@ -248,6 +254,8 @@ class BsgServer:
             return 27
         if reference in self.taken:
             return 23
+        if not self.directions(msisdn):
+            return 33
         if msisdn in seen:
             return 31
         if originator is not None and (not isinstance(originator, str) or not 1 <= len(originator) <= 14):
@@ -259,7 +267,11 @@ class BsgServer:
     def _schedule(self, sms: Sms) -> None:
         how = self.reporting(sms)
         final = self.outcome(sms)
-        words = {Reporting.PLAIN: ("sent", final), Reporting.THRICE: (final,) * 3, Reporting.DISORDERED: (final, "sent")}
+        words = {
+            Reporting.PLAIN: ("sent", final),
+            Reporting.THRICE: (final,) * 3,
+            Reporting.DISORDERED: (final, "sent"),
+        }
         sms.status = final
         if self.callback_url is not None and how in words:
             call = asyncio.create_task(self._call(sms, words[how], at_once=how is Reporting.THRICE))
@@ -270,8 +282,8 @@ class BsgServer:
         result = answer.get("result", [])
         for item in result if isinstance(result, list) else [result]:
             sms = self.taken.get(str(item.get("reference")))
-            if sms is not None and item["error"] == 0 and self.reporting(sms) is Reporting.EARLY:
-                await self._call(sms, (sms.status,))
+            if sms is not None and item["error"] == 0 and self.reporting(sms) in _BEFORE:
+                await self._call_once(sms, sms.status)
 
     async def _call(self, sms: Sms, words: tuple[str, ...], *, at_once: bool = False) -> None:
         if at_once:
@@ -283,9 +295,12 @@ class BsgServer:
     async def _call_once(self, sms: Sms, word: str) -> None:
         """One callback, repeated until it is answered 200: whoever is called may be down."""
         assert self._session is not None
+        said = sms.shown() | {"status": word}
+        if self.reporting(sms) is Reporting.EARLY_BY_ID:
+            del said["reference"]
         while self.callback_url is not None:
             try:
-                async with self._session.post(self.callback_url, json=sms.shown() | {"status": word}) as response:
+                async with self._session.post(self.callback_url, json=said) as response:
                     if response.status == 200:
                         return
             except aiohttp.ClientError:

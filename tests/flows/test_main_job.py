@@ -8,19 +8,19 @@ from __future__ import annotations
 import asyncio
 import smtplib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import aiohttp
 import pytest
-from flows.bridges import Bridge
-from flows.bsg_server import BsgServer, Reporting, Sms, Trouble
+from flows.bridges import Bridge, until
+from flows.bsg_server import BsgServer, Reporting, Trouble
 from flows.conftest import Start
 from flows.sinks import SECRET, Callbacks, Mailbox, delivery_status
 from listeners.smpp.esme import SUBMIT_SM, Esme, submit_body
 
 from bridge.message import State
 
-_HANGING = (Trouble.SILENT, Trouble.TAKEN_SILENT)
+Launch = Callable[..., Awaitable[Bridge]]
 
 
 def configuration(bsg: BsgServer, callbacks: Callbacks, mailbox: Mailbox, **provider: object) -> str:
@@ -43,9 +43,7 @@ mail: {{smarthost: "smtp://127.0.0.1:{mailbox.port}", from: reports@sms.example}
 
 
 @pytest.fixture
-def launch(
-    start: Start, bsg: BsgServer, callbacks: Callbacks, mailbox: Mailbox
-) -> Callable[..., asyncio.Future[Bridge]]:
+def launch(start: Start, bsg: BsgServer, callbacks: Callbacks, mailbox: Mailbox) -> Launch:
     """Starts the bridge between the provider and the sinks; keyword arguments are settings of the provider."""
 
     async def begin(**provider: object) -> Bridge:
@@ -54,7 +52,7 @@ def launch(
         bsg.callback_url = f"http://127.0.0.1:{bridge.http}/callbacks/bsg/token"
         return bridge
 
-    return begin  # type: ignore[return-value]
+    return begin
 
 
 async def send_by_http(bridge: Bridge, number: int) -> str:
@@ -79,9 +77,7 @@ def send_by_mail(port: int, number: int) -> None:
         )
 
 
-async def test_all_troubles_at_once(
-    launch: Callable[..., asyncio.Future[Bridge]], bsg: BsgServer, callbacks: Callbacks, mailbox: Mailbox
-) -> None:
+async def test_all_troubles_at_once(launch: Launch, bsg: BsgServer, callbacks: Callbacks, mailbox: Mailbox) -> None:
     troubles = [None, *Trouble, None, *Trouble]
     bsg.trouble = lambda number: troubles[number] if number < len(troubles) else None
     ways = list(Reporting)
@@ -127,5 +123,64 @@ async def test_all_troubles_at_once(
         assert record.state is (State.UNDELIVERABLE if undeliverable else State.DELIVERED)
         assert [event["event"] for event in record.timeline].count("reported") == 1
     assert set(bsg.met) == set(Trouble)
+    assert set(bsg.refused) == {23}  # what was taken without an answer was sent again under the same reference
     assert bridge.app.store.queued == 0
+    await esme.unbind()
+
+
+async def test_refused_in_a_batch(launch: Launch, bsg: BsgServer) -> None:
+    """A number that the provider refuses does not hold back those beside it in the request."""
+    bsg.directions = lambda msisdn: not msisdn.endswith("3")
+    bridge = await launch(batch=50, concurrency=1)
+    esme = await Esme.bound(bridge.smpp)
+    answers = await asyncio.gather(
+        *(esme.request(SUBMIT_SM, submit_body(f"38050{n:07}", f"text {n}".encode())) for n in range(10))
+    )
+    told = {deliver.receipt["id"]: deliver.receipt for deliver in await esme.receipts(10)}
+    for number, answer in enumerate(answers):
+        receipt = told[answer.message_id]
+        assert (receipt["stat"], receipt["err"]) == (("REJECTD", "207") if number == 3 else ("DELIVRD", "000"))
+    assert len(bsg.taken) == 9
+    assert bsg.requests < 10
+    await esme.unbind()
+
+
+async def test_account_at_the_provider_at_fault(launch: Launch, bsg: BsgServer) -> None:
+    """With a wrong key everything waits, visibly, and is sent once the key is right."""
+    bsg.key = "changed"
+    bridge = await launch()
+    esme = await Esme.bound(bridge.smpp)
+    message_ids = [(await esme.submit(f"38050{n:07}")).message_id for n in range(5)]
+
+    async def held_back() -> list[str]:
+        names: list[str] = bridge.app.health()[1]["held_back"]
+        return names
+
+    assert await until(held_back) == ["bsg"]
+    assert bsg.taken == {}
+    assert bridge.app.store.queued == 5
+    assert not any([(await bridge.record(message_id)).state.final for message_id in message_ids])
+
+    bsg.key = "live_key"
+    bridge.ahead_s += 61  # what the lane waits before it tries again
+    assert {deliver.receipt["id"] for deliver in await esme.receipts(5)} == set(message_ids)
+    assert bridge.app.health()[1]["held_back"] == []
+    await esme.unbind()
+
+
+async def test_never_taken_in_time(launch: Launch, bsg: BsgServer) -> None:
+    """What the provider never takes expires; what it may have taken is asked for."""
+    bsg.trouble = lambda number: Trouble.BUSY
+    bridge = await launch()
+    esme = await Esme.bound(bridge.smpp)
+    await esme.submit("380501111111", validity="000000000002000R")
+    (deliver,) = await esme.receipts(1)
+    assert (deliver.receipt["stat"], deliver.receipt["err"]) == ("EXPIRED", "210")
+    assert bsg.taken == {}
+
+    bsg.trouble = lambda number: Trouble.TAKEN_SILENT
+    bsg.reporting = lambda sms: Reporting.NEVER
+    await esme.submit("380501111112", validity="000000000001000R")
+    assert (await esme.receipts(2))[1].receipt["stat"] == "DELIVRD"
+    assert sum(bsg.polls.values()) > 0
     await esme.unbind()

@@ -64,7 +64,13 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """A table of Markdown."""
     names = list(columns)
     lines = [names, ["---"] * len(names), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(_cell(text) for text in line) + " |" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """Text in a table: a bar would end the cell, and `<number>` outside of code would be a tag."""
+    pieces = text.replace("|", "\\|").split("`")
+    return "`".join(piece if number % 2 else piece.replace("<", "&lt;") for number, piece in enumerate(pieces))
 
 
 # --- message.py ---------------------------------------------------------------------------------------------------

@@ -104,6 +104,7 @@ class Stage:
         while (done := getattr(tally, until) - before + tally.refused - refused) < count:
             self.subject.check()
             if self.load.error is not None:
+                await self.subject.check_soon()
                 raise self.load.error
             now = time.monotonic()
             if tally.changes != changes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -20,6 +21,7 @@ PASSWORD = "bench"  # noqa: S105 - of a daemon that lives for a minute on the lo
 _TOKEN = "bench-token"  # noqa: S105 - likewise
 _READY_S = 60.0
 _STOP_S = 60.0
+_END_S = 2.0
 _REST_EVERY_S = 0.1
 _REST_AT_MOST_S = 5.0
 _LOG_LINES = 20
@@ -80,6 +82,13 @@ class Subject:
         """Raises BenchError when the process has ended."""
         if self._process is None or self._process.returncode is not None:
             raise BenchError(self._told("ended while it was measured"))
+
+    async def check_soon(self) -> None:
+        """Raises BenchError when the process ends now, as one does whose connections were just closed."""
+        assert self._process is not None
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), _END_S)
+        self.check()
 
     # --- what it used -----------------------------------------------------------------------------------------------
 

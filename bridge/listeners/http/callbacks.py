@@ -36,8 +36,8 @@ class Callbacks:
         callback = Callback(
             method=incoming.method,
             path="/".join(segments),
-            query=dict(incoming.query),
-            headers={field.lower(): value for field, value in incoming.headers.items()},
+            query=dict(incoming.query) if incoming.query else {},
+            headers=incoming.headers,
             body=await incoming.read(),
         )
         try:

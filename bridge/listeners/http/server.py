@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import ssl
 import time
 import traceback
 from collections.abc import Callable, Iterable
@@ -27,8 +26,9 @@ from bridge.listeners.http.replies import HttpError, error_reply, refusal_reply
 from bridge.listeners.http.routes import Routes
 from bridge.listeners.http.settings import HttpListener
 from bridge.listeners.passwords import Passwords
+from bridge.listeners.tls import server_context
 from bridge.message import Reason
-from bridge.values import Tls, listen_address
+from bridge.values import listen_address
 
 _KEEPALIVE_S = 75.0  # also the time for the header of a request to come
 _LINGERING_S = 2.0  # to read what a client still sends after its answer, so that it sees the answer
@@ -69,7 +69,7 @@ class HttpServer:
 
     async def start(self) -> None:
         """Listens. Raises OSError when the address is taken, or the TLS files cannot be read (ssl.SSLError too)."""
-        context = None if self._settings.tls is None else _tls_context(self._settings.tls)
+        context = None if self._settings.tls is None else server_context(self._settings.tls, ["http/1.1"])
         address = listen_address(self._settings.listen)
         runner = web.ServerRunner(_Sockets(self._answer), shutdown_timeout=self._grace_s)
         await runner.setup()
@@ -161,14 +161,3 @@ def _incident_reply(request: web.BaseRequest, error: Exception) -> web.Response:
         where=[f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)],
     )
     return error_reply(500, f"An error on our side; it is in our log as incident {incident}.", incident=incident)
-
-
-def _tls_context(tls: Tls) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(tls.certificate, tls.key)
-    context.set_alpn_protocols(["http/1.1"])
-    if tls.client_ca is not None:
-        context.load_verify_locations(tls.client_ca)
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context

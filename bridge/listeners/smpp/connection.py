@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("bridge.listeners.smpp")
 
 _RECEIVING = (State.BOUND_RX, State.BOUND_TRX)
+_LAST_WORDS_S = 5.0  # for a client to read what we said before we closed
 
 
 class Connection(asyncio.Protocol):
@@ -105,11 +106,11 @@ class Connection(asyncio.Protocol):
 
     def unbind(self) -> None:
         """Asks the client to leave."""
-        if self.session.state in (State.BOUND_TX, State.BOUND_RX, State.BOUND_TRX):
+        if self.session.state in (State.OPEN, State.BINDING):
+            self._handle(self.session.close())
+        else:
             self.session.unbind(self._server.monotonic())
             self.flush()
-        else:
-            self._handle(self.session.close())
 
     def abort(self) -> None:
         """Ends the connection without a word."""
@@ -124,10 +125,14 @@ class Connection(asyncio.Protocol):
         data = self.session.to_write()
         if data:
             transport.write(data)
-        if self.session.state is State.CLOSED:
-            transport.close()
-        else:
+        if self.session.state is not State.CLOSED:
             self._arm()
+        elif not transport.is_closing():
+            transport.close()
+            # A client that never reads would otherwise keep its connection, and its place among the binds, for ever.
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = asyncio.get_running_loop().call_later(_LAST_WORDS_S, self.abort)
 
     # --- events -----------------------------------------------------------------------------------------------------
 
@@ -231,10 +236,11 @@ class Connection(asyncio.Protocol):
         events = self.session.accept_bind(
             pdu, now(), version=settings.version, window=settings.window, deliver_window=settings.deliver_window
         )
-        log.info("bound", account=account.name, kind=pdu.command.name.lower(), version=self.session.version,
-                 peer=self.peer)  # fmt: skip
         # The response leaves before anything is delivered.
         self.flush()
+        if self.session.state is not State.CLOSED:
+            log.info("bound", account=account.name, kind=pdu.command.name.lower(), version=self.session.version,
+                     peer=self.peer)  # fmt: skip
         if self.session.state in _RECEIVING:
             self._server.receiving(self)
         self._handle(events)

@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 import msgspec
+import structlog
 
 from bridge.listeners.smpp.settings import SmppAccount
 from bridge.listeners.smpp.translate import deliver_sm_from_report, deliver_sms_from_inbound
@@ -14,9 +15,12 @@ from bridge.reports.delivery import Outbox
 from bridge.smpp.enums import Status
 from bridge.smpp.events import Delivered, DeliveryFailed
 from bridge.smpp.pdus import DeliverSm
+from bridge.smpp.states import State
 
 if TYPE_CHECKING:
     from bridge.listeners.smpp.connection import Connection
+
+log = structlog.get_logger("bridge.listeners.smpp")
 
 # The client asks to have it again later; what else it answers, it is likely to answer again.
 _TEMPORARY = frozenset(
@@ -65,7 +69,7 @@ class Receivers:
         """How many things fit in the windows of all binds now."""
         room = 0
         for connection in self._connections:
-            if connection.clogged:
+            if connection.clogged and connection.session.state is not State.CLOSED:
                 # It does not read its submit_sm_resp: a receipt on another bind would overtake them.
                 return 0
             room += connection.session.deliver_room
@@ -73,12 +77,18 @@ class Receivers:
 
     def send(self, owed: Owed) -> None:
         """Sends it over the next bind that has room."""
-        for _ in range(len(self._connections)):
-            connection = self._connections[0]
-            self._connections.rotate(-1)
-            if connection.deliver(owed):
-                return
-        self._outbox.returned(owed)
+        try:
+            for _ in range(len(self._connections)):
+                connection = self._connections[0]
+                self._connections.rotate(-1)
+                if connection.deliver(owed):
+                    return
+        except Exception:
+            # Whoever made room, a provider's callback or another client, must not suffer for it.
+            log.exception("delivery_not_written", account=owed.account, id=owed.known_id)
+            self._failed(owed, "it cannot be written as deliver_sm; see the log", lasting=True)
+        else:
+            self._outbox.returned(owed)
 
     def pump(self) -> None:
         """A bind may have room again."""
@@ -90,7 +100,7 @@ class Receivers:
         handing.unanswered -= 1
         if isinstance(event, DeliveryFailed):
             handing.failure = event.why
-        elif event.status:
+        if event.status:
             handing.status = event.status
         if handing.unanswered:
             return
@@ -102,14 +112,17 @@ class Receivers:
         else:
             why = handing.failure or f"command_status 0x{handing.status:02X}"
             lasting = handing.status not in _TEMPORARY and handing.failure != "timeout"
-            if lasting and owed.attempts + 1 >= _TRIES:
-                self._outbox.given_up(owed, why)
-            else:
-                self._outbox.later(owed, why)
+            self._failed(owed, why, lasting=lasting)
+
+    def _failed(self, owed: Owed, why: str, *, lasting: bool) -> None:
+        if lasting and owed.attempts + 1 >= _TRIES:
+            self._outbox.given_up(owed, why)
+        else:
+            self._outbox.later(owed, why)
 
 
 def deliver_sms(owed: Owed, settings: SmppAccount, version: str) -> list[DeliverSm]:
     """The deliver_sm PDUs that hand something over."""
     if owed.inbound is not None:
-        return list(deliver_sms_from_inbound(owed))
+        return list(deliver_sms_from_inbound(owed, settings, version))
     return [deliver_sm_from_report(owed, settings, version)]

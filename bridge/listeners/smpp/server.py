@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -12,11 +11,12 @@ from bridge.listeners.smpp.connection import Connection
 from bridge.listeners.smpp.ports import Account, Intake, Passwords
 from bridge.listeners.smpp.receivers import Receivers
 from bridge.listeners.smpp.settings import SmppListener
+from bridge.listeners.tls import server_context
 from bridge.reports.delivery import Outbox
 from bridge.smpp.enums import Status
 from bridge.smpp.events import Bind, Delivered, DeliveryFailed
 from bridge.smpp.session import Session
-from bridge.values import Tls, listen_address
+from bridge.values import listen_address
 
 
 class Binds:
@@ -68,10 +68,16 @@ class SmppServer:
     async def start(self) -> None:
         """Listens. Raises OSError when the address is taken, or the TLS files cannot be read (ssl.SSLError too)."""
         address = listen_address(self._settings.listen)
-        context = None if self._settings.tls is None else _tls_context(self._settings.tls)
+        context = None if self._settings.tls is None else server_context(self._settings.tls)
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Connection(self), address.host or None, address.port, ssl=context, backlog=1024
+            lambda: Connection(self),
+            address.host or None,
+            address.port,
+            ssl=context,
+            # Until the handshake is over, there is no session that could time out.
+            ssl_handshake_timeout=None if context is None else self._settings.session_init_timeout,
+            backlog=1024,
         )
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -159,13 +165,3 @@ class SmppServer:
         connections, self._to_flush = self._to_flush, set()
         for connection in connections:
             connection.flush()
-
-
-def _tls_context(tls: Tls) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(tls.certificate, tls.key)
-    if tls.client_ca is not None:
-        context.load_verify_locations(tls.client_ca)
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context

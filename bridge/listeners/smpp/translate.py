@@ -14,7 +14,7 @@ from bridge.smpp.pdus import DeliverSm, SubmitSm
 from bridge.smpp.receipts import receipt_text, receipt_tlvs
 from bridge.smpp.times import TimeError, parse_time
 from bridge.smpp.wire import Tlvs
-from bridge.sms.encoding import BINARY, TextError, best_alphabet, coding_of, data_coding_of, decode
+from bridge.sms.encoding import BINARY, TextError, best_alphabet, coding_of, data_coding_of, decode, encode
 from bridge.sms.segments import Concat, Cut, alphabet_of, build_udh, concat_of, element_of, parse_udh, split
 
 STATUS: dict[Reason, Status] = {
@@ -99,6 +99,8 @@ _NPI_ISDN = 1
 _ESM_UDHI = 0x40
 _ESM_RECEIPT = 0x04
 _SHORT_MESSAGE = 254
+_ADDRESS = 20
+_SHORTEST_INTERNATIONAL = 7  # digits; what is shorter is a short code
 _INBOUND_PARTS = 8  # deliver_sm for one inbound message; a longer one goes whole, as message_payload
 
 
@@ -136,8 +138,7 @@ def message_from_submit_sm(
         destination = normalise(_international(pdu.dest_addr_ton, pdu.destination_addr), region)
     except NumberError as error:
         raise Refusal(Reason.INVALID_DESTINATION, str(error)) from None
-    if pdu.priority_flag > 3:
-        raise Unsupported(Status.RINVPRTFLG, Reason.INVALID_REQUEST, "priority_flag is 0 to 3")
+    _check_flags(pdu)
     expires_at, deliver_at = now + validity_s, None
     if pdu.schedule_delivery_time:
         deliver_at = _time(pdu.schedule_delivery_time, now, Reason.INVALID_SCHEDULE)
@@ -146,6 +147,9 @@ def message_from_submit_sm(
         expires_at = _time(pdu.validity_period, now, Reason.INVALID_VALIDITY)
     try:
         coding = coding_of(pdu.data_coding, settings.alphabet)
+    except TextError as error:
+        raise Unsupported(Status.RINVDCS, Reason.INVALID_TEXT, str(error)) from None
+    try:
         alphabet, udh, segment = coding.alphabet, b"", None
         if pdu.esm_class & _ESM_UDHI:
             header = parse_udh(octets)
@@ -220,31 +224,64 @@ def deliver_sm_from_report(owed: Owed, settings: SmppAccount, version: str) -> D
     )
 
 
-def deliver_sms_from_inbound(owed: Owed) -> Iterator[DeliverSm]:
+def deliver_sms_from_inbound(owed: Owed, settings: SmppAccount, version: str) -> Iterator[DeliverSm]:
     """An inbound message in as many deliver_sm as it takes, concatenated by UDH where there are several."""
     inbound = owed.inbound
     assert inbound is not None
-    alphabet = best_alphabet(inbound.text)
+    alphabet = _delivered_alphabet(inbound.text, settings.alphabet)
     cuts = split(inbound.text, alphabet)
-    if len(cuts) > _INBOUND_PARTS:
+    if len(cuts) > _INBOUND_PARTS and version != "3.3":  # which has no TLVs
         cuts = [Cut(1, 1, b"".join(cut.octets for cut in cuts), alphabet)]
+    source, destination = _address(inbound.source), _address(inbound.destination)
     for cut in cuts:
         octets, esm_class = cut.octets, 0
         if len(cuts) > 1:
             concat = Concat(owed.known_id & 0xFF, cut.total, cut.number, "udh8")
             octets, esm_class = build_udh([element_of(concat)]) + octets, _ESM_UDHI
         yield DeliverSm(
-            source_addr_ton=_TON_INTERNATIONAL,
-            source_addr_npi=_NPI_ISDN,
-            source_addr=inbound.source[:20],
-            dest_addr_ton=_TON_INTERNATIONAL,
-            dest_addr_npi=_NPI_ISDN,
-            destination_addr=inbound.destination[:20],
+            source_addr_ton=source[0],
+            source_addr_npi=source[1],
+            source_addr=source[2],
+            dest_addr_ton=destination[0],
+            dest_addr_npi=destination[1],
+            destination_addr=destination[2],
             esm_class=esm_class,
             data_coding=data_coding_of(alphabet),
             short_message=octets if len(octets) <= _SHORT_MESSAGE else b"",
             tlvs=() if len(octets) <= _SHORT_MESSAGE else ((Tag.MESSAGE_PAYLOAD, octets),),
         )
+
+
+def _delivered_alphabet(text: str, alphabet: str) -> str:
+    """GSM 7-bit if the client, which reads data_coding 0 in the `alphabet` of its account, reads the same; or UCS-2."""
+    best = best_alphabet(text)
+    if best == "ucs2" or alphabet == "gsm7":
+        return best
+    try:
+        same = decode(encode(text, best), alphabet) == text
+    except TextError:
+        same = False
+    return best if same else "ucs2"
+
+
+def _address(number: str) -> tuple[int, int, str]:
+    """TON, NPI and address of a number, a short code or a name, whatever a provider gave us for it."""
+    if not (number.isascii() and number.isdigit()):
+        return _TON_ALPHANUMERIC, 0, number[:_ADDRESS].replace("\0", "?").encode("latin-1", "replace").decode("latin-1")
+    if len(number) < _SHORTEST_INTERNATIONAL:
+        return 0, 0, number
+    return _TON_INTERNATIONAL, _NPI_ISDN, number[:_ADDRESS]
+
+
+def _check_flags(pdu: SubmitSm) -> None:
+    if pdu.priority_flag > 3:
+        raise Unsupported(Status.RINVPRTFLG, Reason.INVALID_REQUEST, "priority_flag is 0 to 3")
+    if pdu.replace_if_present_flag > 1:
+        raise Unsupported(Status.RINVREPFLAG, Reason.INVALID_REQUEST, "replace_if_present_flag is 0 or 1")
+    if pdu.replace_if_present_flag:
+        raise Unsupported(Status.RINVSUBREP, Reason.UNSUPPORTED, "messages are not replaced")
+    if pdu.sm_default_msg_id:
+        raise Unsupported(Status.RINVDFTMSGID, Reason.UNSUPPORTED, "there are no canned messages")
 
 
 def _international(ton: int, number: str) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 import time
 from collections.abc import Callable, Iterable
 
 from bridge.listeners.smtp.ports import Account, Intake, Passwords
 from bridge.listeners.smtp.session import Context, Session
 from bridge.listeners.smtp.settings import SmtpListener
-from bridge.values import Address, Tls
+from bridge.listeners.tls import server_context
+from bridge.values import Address
 
 _HANDSHAKE_S = 30.0
 _STOP_S = 10.0  # for answers that are under way
@@ -35,7 +35,7 @@ class SmtpServer:
             intake=intake,
             passwords=passwords,
             now=now,
-            tls=None if settings.tls is None else _tls_context(settings.tls),
+            tls=None if settings.tls is None else server_context(settings.tls),
             empty=asyncio.Event(),
         )
         self._context.empty.set()
@@ -80,12 +80,3 @@ class SmtpServer:
             for session in list(self._context.sessions):
                 session.abort()
             await self._context.empty.wait()
-
-
-def _tls_context(tls: Tls) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=tls.client_ca)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(tls.certificate, tls.key)
-    if tls.client_ca is not None:
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context

@@ -23,6 +23,7 @@ from aiosmtpd.smtp import SMTP, TLSSetupException
 
 from bridge.errors import Refusal, StoreUnavailable
 from bridge.listeners.smtp.commands import Rejected, mail_command, rcpt_command, split_address
+from bridge.listeners.smtp.data import Endless, read_data
 from bridge.listeners.smtp.ports import Account, Intake, Passwords
 from bridge.listeners.smtp.settings import SmtpListener
 from bridge.listeners.smtp.submission import submit
@@ -188,15 +189,8 @@ class Session(SMTP):
     async def smtp_EHLO(self, hostname: str) -> None:  # noqa: N802
         """RFC 5321 §4.1.1.1, with every extension that is served."""
         self._greet(hostname, extended=True)
-        lines = [
-            self.hostname,
-            "PIPELINING",
-            f"SIZE {self._context.settings.max_size}",
-            "8BITMIME",
-            "SMTPUTF8",
-            "DSN",
-            "ENHANCEDSTATUSCODES",
-        ]
+        size = f"SIZE {self._context.settings.max_size}"
+        lines = [self.hostname, "PIPELINING", size, "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES"]
         if self.tls_context is not None and not self._secure:
             lines.append("STARTTLS")
         if self._auth_offered:
@@ -367,7 +361,7 @@ class Session(SMTP):
     async def _received(self, mail: Submission) -> str:
         name, context = mail.account.name, self._context
         try:
-            octets = await self._read_data()
+            octets = await read_data(self._reader, context.settings.max_size, self._progress)
             assert self._timeout_handle is not None
             self._timeout_handle.cancel()  # it is the client's clock; now the client waits for us
             self._storing = True
@@ -375,6 +369,8 @@ class Session(SMTP):
         except Refusal as refusal:
             _log.info("smtp_mail_refused", account=name, reason=refusal.reason)
             return reply_of(refusal)
+        except Endless as error:
+            await self._part(error.reply)
         except Exception as error:  # noqa: BLE001 - whatever it was, the session goes on
             return await self.handle_exception(error)
         finally:
@@ -382,42 +378,8 @@ class Session(SMTP):
         _log.info("smtp_mail_taken", account=name, messages=len(ids), first_id=ids[0])
         return reply_of_taken(ids)
 
-    async def _read_data(self) -> bytearray:
-        """The mail, dots unstuffed. Raises Rejected once all of a mail that is not kept was read (RFC 5321 §4.2.5)."""
-        limit, timeout_s = self._context.settings.max_size, self._context.settings.data_timeout
-        mail, size, fault = bytearray(), 0, None
-        begins_line = True
-        touched = self.loop.time()
-        self._reset_timeout(timeout_s)
-        while True:
-            try:
-                piece = await self._reader.readuntil(b"\r\n")
-            except asyncio.LimitOverrunError as overrun:
-                piece = await self._reader.read(overrun.consumed)
-            if begins_line and piece == b".\r\n":
-                break
-            if self.loop.time() - touched > 1.0:
-                touched = self.loop.time()
-                self._reset_timeout(timeout_s)
-            size += len(piece)
-            if begins_line and piece.startswith(b"."):
-                piece = piece[1:]
-            begins_line = piece.endswith(b"\r\n")
-            content = piece[:-2] if begins_line else piece
-            if b"\r" in content or b"\n" in content:
-                # A server behind us might see the end of the mail there (SMTP smuggling).
-                fault = "550 5.6.11 A bare CR or LF is not part of a mail (RFC 5321 §2.3.8)"
-            elif size > limit:
-                fault = fault or f"552 5.3.4 A mail has at most {limit} octets"
-            if fault is None:
-                mail += piece
-            else:
-                mail.clear()
-            if size > 2 * limit:
-                await self._part(f"552 5.3.4 A mail has at most {limit} octets")
-        if fault is not None:
-            raise Rejected(fault)
-        return mail
+    def _progress(self) -> None:
+        self._reset_timeout(self._context.settings.data_timeout)
 
 
 def _plain(response: str) -> tuple[str, str]:

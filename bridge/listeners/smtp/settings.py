@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from bridge.values import Duration, Listen, Secret, Settings, Size, Tls
 
@@ -24,6 +24,12 @@ class SmtpListener(Settings):
     max_auth_failures: int = Field(default=3, ge=1)
     command_timeout: Duration = 300.0
     data_timeout: Duration = 300.0
+
+    @model_validator(mode="after")
+    def _can_serve(self) -> SmtpListener:
+        if self.tls is None and self.mode == "implicit":
+            raise ValueError("mode: implicit needs tls")
+        return self
 
 
 class SmtpAccount(Settings):

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 GENERIC_NACK = 0x80000000
+PASSWORD = "secret"
 RX, TX, TRX = 0x01, 0x02, 0x09
 SUBMIT_SM, DELIVER_SM, UNBIND, ENQUIRE_LINK = 0x04, 0x05, 0x06, 0x15
 RESPONSE = 0x80000000
@@ -169,7 +170,7 @@ class Esme:
 
     @classmethod
     async def bound(
-        cls, port: int, kind: int = TRX, *, system_id: str = "acme", password: str = "secret", version: int = 0x34
+        cls, port: int, kind: int = TRX, *, system_id: str = "acme", password: str = PASSWORD, version: int = 0x34
     ) -> Esme:
         """A connection with a bind that was accepted."""
         esme = await cls.connect(port)
@@ -178,7 +179,7 @@ class Esme:
         return esme
 
     async def bind(
-        self, kind: int = TRX, *, system_id: str = "acme", password: str = "secret", version: int = 0x34
+        self, kind: int = TRX, *, system_id: str = "acme", password: str = PASSWORD, version: int = 0x34
     ) -> Answer:
         return await self.ask(kind, bind_body(system_id, password, version))
 
@@ -268,4 +269,6 @@ class Esme:
             self.delivered.append(deliver)
             said = self.answering(deliver)
             if said is not None:
-                self.writer.write(pdu(DELIVER_SM | RESPONSE, b"\0" if not said else b"", status=said, sequence=sequence))
+                self.writer.write(
+                    pdu(DELIVER_SM | RESPONSE, b"\0" if not said else b"", status=said, sequence=sequence)
+                )

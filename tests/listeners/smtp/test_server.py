@@ -61,7 +61,7 @@ async def test_stop_waits_for_nobody_who_is_not_there(serve: Any) -> None:
 
 
 async def test_server_that_was_not_started_stops(ledger: Any) -> None:
-    listener = SmtpListener(listen="127.0.0.1:0", domain="sms.example")
+    listener = SmtpListener(listen="127.0.0.1:0", domain="sms.example", auth_without_tls=True)
     await SmtpServer(listener, [], ledger, passwords=None).stop()  # type: ignore[arg-type] - nobody comes
 
 

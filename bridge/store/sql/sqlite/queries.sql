@@ -52,6 +52,10 @@ UPDATE message SET stage = 1, next_at = ? WHERE message_id = ?;
 -- When a lane's next message is due.
 SELECT min(next_at) FROM message WHERE stage = ? AND lane = ? AND next_at IS NOT NULL;
 
+-- name: lanes
+-- Providers with messages that are not final.
+SELECT DISTINCT lane FROM message WHERE next_at IS NOT NULL;
+
 -- name: release_leases
 -- What an earlier process had in memory is queued again.
 UPDATE message SET stage = 0, next_at = ? WHERE stage = 1 AND next_at IS NOT NULL;
@@ -121,6 +125,10 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 SELECT o.owed_id, o.due_at, o.created_at, o.attempts, o.known_id, o.body, m.body
 FROM owed o LEFT JOIN message m ON m.message_id = o.message_id
 WHERE o.listener = ? AND o.account = ? AND o.owed_id > ? AND o.due_at <= ? ORDER BY o.owed_id LIMIT ?;
+
+-- name: next_owed
+-- When something that is owed to an account and was put off is due.
+SELECT min(due_at) FROM owed WHERE listener = ? AND account = ? AND due_at > ?;
 
 -- name: owing
 -- Whom we owe something, and from when.
