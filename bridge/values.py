@@ -49,7 +49,7 @@ def duration_s(value: Any) -> float:
                 raise ValueError("a duration is a number with a unit, such as 30s, 5m, 2h or 7d")
             number += float(match[1]) * _UNITS_S[match[2]]
             at = match.end()
-    if number <= 0 or number > 366 * 86400:
+    if not 0 < number <= 366 * 86400:  # so that NaN, which YAML can write, is none either
         raise ValueError("a duration is more than 0 and at most 366d")
     return number
 

@@ -9,9 +9,9 @@ Reports are asked for with `GET /sms/reference/{reference}`, and taken when BSG 
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -35,6 +35,7 @@ from bridge.providers._contract import (
 )
 from bridge.values import BaseUrl, Secret
 
+_encode = msgspec.json.Encoder().encode
 _VALIDITY_H = 72  # the longest, and the default
 _DUPLICATE = Accepted()
 _INVALID = Refused(reason=Reason.PROVIDER_REFUSED)
@@ -158,7 +159,7 @@ class Provider(_contract.Provider):
             body |= {"destination": "individual", "phones": phones}
         headers = {**self._headers(), "Content-Type": "application/json"}
         url = f"{self.settings.base_url}/sms/create"
-        return Request(method="POST", url=url, headers=headers, body=msgspec.json.encode(body))
+        return Request(method="POST", url=url, headers=headers, body=_encode(body))
 
     def interpret(self, response: Response, attempts: Sequence[Attempt]) -> list[Outcome]:
         """Each item's `error`, found by reference or else by place; an error of the whole answer is everybody's."""
@@ -226,13 +227,13 @@ class Provider(_contract.Provider):
             message_id = self.references.message_id(_text(item.get("reference")))
             if not native or (message_id is None and provider_ref is None):
                 continue
-            state, reason = STATES.get(native.lower().replace(" ", "_"), (State.UNKNOWN, None))
+            state, reason = _state(native)
             yield Report(
                 state=state,
                 reason=reason,
                 message_id=message_id,
                 provider_ref=provider_ref,
-                at=_time(item.get("time_dr")),
+                at=_time(_text(item.get("time_dr"))),
                 native=native,
             )
 
@@ -276,7 +277,7 @@ def _items(value: object) -> list[dict[str, Any]]:
 def _code(item: dict[str, Any]) -> int | None:
     """The `error` of an object, a number or its digits."""
     text = _text(item.get("error"))
-    return int(text) if re.fullmatch(r"[0-9]{1,6}", text) else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 6 else None
 
 
 def _text(value: object) -> str:
@@ -286,9 +287,15 @@ def _text(value: object) -> str:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
 
 
-def _time(value: object) -> float | None:
-    """Unix seconds of `yyyy-mm-dd hh:mm:ss`."""
+@lru_cache(maxsize=256)
+def _time(text: str) -> float | None:
+    """Unix seconds of `yyyy-mm-dd hh:mm:ss`; many reports are of the same second."""
     try:
-        return datetime.fromisoformat(_text(value)).replace(tzinfo=UTC).timestamp()
+        return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
     except ValueError:
         return None
+
+
+@lru_cache(maxsize=256)
+def _state(native: str) -> tuple[State, Reason | None]:
+    return STATES.get(native.lower().replace(" ", "_"), (State.UNKNOWN, None))

@@ -27,7 +27,6 @@ class NumberError(ValueError):
     """A text that is not a number, or not a sender; the message may be shown to the client."""
 
 
-@lru_cache(maxsize=65536)
 def normalise(number: str, region: str | None = None) -> str:
     """E.164 digits (7 to 15, no `+`) of `number`; `region` (ISO 3166-1 alpha-2) is where national numbers belong.
 
@@ -35,6 +34,16 @@ def normalise(number: str, region: str | None = None) -> str:
     bare digits are national where the numbering plan knows them so, then international where it knows them so, then
     national if at least their length is possible. Raises NumberError.
     """
+    if region is None or number.startswith("+"):
+        digits = number.removeprefix("+")
+        # Nearly all that programs send: nothing to strip, nothing to look up.
+        if _INTERNATIONAL.fullmatch(digits):
+            return digits
+    return _normalise(number, region)
+
+
+@lru_cache(maxsize=65536)
+def _normalise(number: str, region: str | None) -> str:
     if len(number) > _LONGEST:
         raise NumberError("a number has at most 15 digits")
     text = number.strip()
@@ -62,6 +71,7 @@ def normalise(number: str, region: str | None = None) -> str:
     return digits
 
 
+@lru_cache(maxsize=4096)
 def source_of(text: str) -> str:
     """The sender that `text` means: 3 to 15 digits without `+` or `00`, or 1 to 11 GSM 7-bit characters.
 

@@ -6,7 +6,6 @@ it cannot differ from it. A test fails when a part is stale.
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
 import sys

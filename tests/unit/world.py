@@ -106,7 +106,7 @@ def locked(path: Path) -> Iterator[None]:
 async def until(condition: Callable[[], object]) -> None:
     """For what has no event of its own."""
     async with asyncio.timeout(WAIT_S):
-        while not condition():
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.002)
 
 

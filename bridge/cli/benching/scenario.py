@@ -28,7 +28,7 @@ from bridge.cli.benching.stage import Progress, Settings, Stage, Usage
 from bridge.cli.benching.tally import Counts, Percentiles, rate, rates_of_tenths
 
 WARM_UP = 1000
-ON_THE_WAY = 2000
+ON_THE_WAY = 1000
 BATCH = 50
 _STALLED_S = 30.0
 _STALLED_AWAY_S = 90.0  # a provider that was away for long is tried once a minute

@@ -100,6 +100,7 @@ _ESM_UDHI = 0x40
 _ESM_RECEIPT = 0x04
 _SHORT_MESSAGE = 254
 _ADDRESS = 20
+_YEAR_2100 = 4_102_444_800  # a receipt's dates have two digits for the year; a provider may count in milliseconds
 _SHORTEST_INTERNATIONAL = 7  # digits; what is shorter is a short code
 _INBOUND_PARTS = 8  # deliver_sm for one inbound message; a longer one goes whole, as message_payload
 
@@ -205,7 +206,7 @@ def deliver_sm_from_report(owed: Owed, settings: SmppAccount, version: str) -> D
         message_id,
         report.state,
         submitted_at=message.accepted_at,
-        done_at=report.at or owed.created_at,
+        done_at=report.at if report.at is not None and 0 < report.at < _YEAR_2100 else owed.created_at,
         error=ERROR[report.reason] if report.reason is not None else "000",
         text=message.text or "",
     )

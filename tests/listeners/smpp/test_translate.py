@@ -1,0 +1,558 @@
+"""PDUs to messages and back: every field, every reason, every alphabet."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from bridge.errors import Refusal
+from bridge.listeners.smpp.settings import SmppAccount
+from bridge.listeners.smpp.translate import (
+    ERROR,
+    STATUS,
+    deliver_sm_from_report,
+    deliver_sms_from_inbound,
+    message_from_submit_sm,
+    shown_id,
+    status_of,
+)
+from bridge.message import FINAL, Inbound, Message, Owed, Part, Reason, Report, ReportOn, Segment, State
+from bridge.smpp.codec import decode as decode_pdu
+from bridge.smpp.codec import encode as encode_pdu
+from bridge.smpp.enums import Status, Tag
+from bridge.smpp.pdus import DeliverSm, SubmitSm
+from bridge.smpp.receipts import parse_receipt
+from bridge.sms import join
+from bridge.sms.encoding import decode
+
+NOW = 1_795_372_632.0  # 2026-11-22 18:37:12 UTC
+HOUR = 3600.0
+SETTINGS = SmppAccount(system_id="acme", password=SecretStr("secret"))
+
+
+def submit_sm(**fields: Any) -> SubmitSm:
+    return SubmitSm(
+        **{
+            "source_addr_ton": 5,
+            "source_addr": "ACME",
+            "dest_addr_ton": 1,
+            "dest_addr_npi": 1,
+            "destination_addr": "380501234567",
+            "short_message": b"hello",
+            **fields,
+        }
+    )
+
+
+def taken(
+    region: str | None = None, settings: SmppAccount = SETTINGS, validity_s: float = 48 * HOUR, **fields: Any
+) -> Message:
+    return message_from_submit_sm(
+        submit_sm(**fields),
+        account="acme-account",
+        settings=settings,
+        region=region,
+        validity_s=validity_s,
+        message_id=7,
+        now=NOW,
+    )
+
+
+def refused(**fields: Any) -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        taken(**fields)
+    return caught.value
+
+
+def with_alphabet(alphabet: str) -> SmppAccount:
+    return SETTINGS.model_copy(update={"alphabet": alphabet})
+
+
+# --- the tables --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_has_a_status(reason: Reason) -> None:
+    status = status_of(Refusal(reason, "text"))
+    assert status is STATUS[reason]
+    assert status is not Status.ROK
+    assert status < 0x100  # what a peer of any version may be told
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_every_reason_has_an_error(reason: Reason) -> None:
+    assert re.fullmatch(r"[0-9]{3}", ERROR[reason])
+    assert ERROR[reason] != "000"
+
+
+def test_errors_tell_reasons_apart() -> None:
+    assert len(set(ERROR.values())) == len(Reason)
+
+
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [
+        (Reason.THROTTLED, Status.RTHROTTLED),
+        (Reason.QUEUE_FULL, Status.RMSGQFUL),
+        (Reason.UNAVAILABLE, Status.RSYSERR),
+    ],
+)
+def test_what_can_come_later_is_told_as_temporary(reason: Reason, status: Status) -> None:
+    """Clients repeat after these three, and after no other that we send."""
+    assert STATUS[reason] is status
+    assert [other for other in Reason if STATUS[other] is status] == [reason]
+
+
+# --- submit_sm -> Message ----------------------------------------------------------------------------------------
+
+
+def test_message() -> None:
+    assert taken(registered_delivery=1) == Message(
+        message_id=7,
+        account="acme-account",
+        listener="smpp",
+        destination="380501234567",
+        source="ACME",
+        accepted_at=NOW,
+        expires_at=NOW + 48 * HOUR,
+        text="hello",
+        report_on=ReportOn.FINAL,
+        native={"source": (5, 0, "ACME"), "destination": (1, 1, "380501234567")},
+    )
+
+
+@pytest.mark.parametrize(
+    ("data_coding", "octets", "text"),
+    [
+        (0x00, b"\x00 \x02 \x11 \x1be", "@ $ _ €"),
+        (0x01, b"IA5", "IA5"),
+        (0x03, b"caf\xe9", "café"),
+        (0x08, "Привіт 🙂".encode("utf-16-be"), "Привіт 🙂"),
+        (0x06, "Привет".encode("iso-8859-5"), "Привет"),
+        (0xF1, b"\x00", "@"),  # class 1, GSM 7-bit
+        (0x00, b"", ""),  # an empty message is legal
+        (0x00, b"one NUL\x00", "one NUL@"),  # a NUL of GSM 7-bit is text
+    ],
+)
+def test_alphabets(data_coding: int, octets: bytes, text: str) -> None:
+    message = taken(data_coding=data_coding, short_message=octets)
+    assert (message.text, message.binary, message.flash) == (text, None, False)
+
+
+@pytest.mark.parametrize(
+    ("alphabet", "octets", "text"),
+    [("gsm7", b"\x00", "@"), ("latin1", b"\xe9@", "é@"), ("utf8", "її".encode(), "її"), ("cp1252", b"\x80", "€")],
+)
+def test_data_coding_0_is_what_the_account_says(alphabet: str, octets: bytes, text: str) -> None:
+    assert taken(settings=with_alphabet(alphabet), short_message=octets).text == text
+
+
+@pytest.mark.parametrize(
+    ("data_coding", "octets", "text"), [(0x10, b"\x00", "@"), (0xF0, b"\x00", "@"), (0x18, b"\x00@", "@")]
+)
+def test_flash(data_coding: int, octets: bytes, text: str) -> None:
+    message = taken(data_coding=data_coding, short_message=octets)
+    assert (message.text, message.flash) == (text, True)
+
+
+@pytest.mark.parametrize("data_coding", [0x02, 0x04, 0xF5, 0x14])
+def test_binary(data_coding: int) -> None:
+    message = taken(data_coding=data_coding, short_message=b"\x00\xff")
+    assert (message.text, message.binary, message.udh) == (None, b"\x00\xff", None)
+
+
+def test_binary_with_a_header() -> None:
+    header = b"\x06\x05\x04\x0b\x84\x23\xf0"  # ports
+    message = taken(data_coding=0x04, esm_class=0x43, short_message=header + b"\x01\x02")
+    assert (message.binary, message.udh) == (b"\x01\x02", header)
+
+
+def test_a_national_table() -> None:
+    message = taken(esm_class=0x40, short_message=b"\x03\x24\x01\x01" + b"\x1bg\x1bs")  # Turkish, single shift
+    assert message.text == "ğş"
+
+
+def test_message_payload() -> None:
+    assert taken(short_message=b"", tlvs=((Tag.MESSAGE_PAYLOAD, b"x" * 300),)).text == "x" * 300
+    both = refused(tlvs=((Tag.MESSAGE_PAYLOAD, b"x"),))
+    assert status_of(both) is Status.RINVMSGLEN
+
+
+@pytest.mark.parametrize(
+    ("header", "scheme", "reference"),
+    [(b"\x05\x00\x03\xcc\x03\x02", "udh8", 0xCC), (b"\x06\x08\x04\xcc\x01\x03\x02", "udh16", 0xCC01)],
+)
+def test_a_part_by_udh(header: bytes, scheme: str, reference: int) -> None:
+    message = taken(esm_class=0x40, short_message=header + b"\x1b", registered_delivery=1)
+    assert message.segment == Segment(
+        reference=reference, total=3, number=2, scheme=scheme, octets=b"\x1b", alphabet="gsm7"
+    )
+    assert (message.text, message.binary, message.report_on) == (None, None, ReportOn.FINAL)
+
+
+def test_a_part_by_sar() -> None:
+    tlvs = (
+        (Tag.SAR_MSG_REF_NUM, b"\xcc\x01"),
+        (Tag.SAR_TOTAL_SEGMENTS, b"\x03"),
+        (Tag.SAR_SEGMENT_SEQNUM, b"\x02"),
+    )
+    message = taken(data_coding=8, short_message=b"\xd8\x3d", tlvs=tlvs)  # half of a surrogate pair
+    assert message.segment == Segment(
+        reference=0xCC01, total=3, number=2, scheme="sar", octets=b"\xd8\x3d", alphabet="ucs2"
+    )
+    assert taken(tlvs=tlvs[:2]).segment is None  # one is missing: none counts
+    assert taken(tlvs=((tlvs[0]), (Tag.SAR_TOTAL_SEGMENTS, b"\1"), (Tag.SAR_SEGMENT_SEQNUM, b"\1"))).text == "hello"
+
+
+@pytest.mark.parametrize(("total", "number"), [(3, 4), (3, 0), (0, 0), (0, 1)])
+def test_an_impossible_part(total: int, number: int) -> None:
+    tlvs = (
+        (Tag.SAR_MSG_REF_NUM, b"\0\1"),
+        (Tag.SAR_TOTAL_SEGMENTS, bytes((total,))),
+        (Tag.SAR_SEGMENT_SEQNUM, bytes((number,))),
+    )
+    assert status_of(refused(tlvs=tlvs)) is Status.RINVOPTPARAMVAL
+    # The standard says of the element in a header that it is ignored then.
+    header = bytes((5, 0, 3, 1, total, number))
+    assert taken(esm_class=0x40, short_message=header + b"hello").text == "hello"
+
+
+@pytest.mark.parametrize(
+    ("times", "deliver_in_s", "expires_in_s"),
+    [
+        ({}, None, 48 * HOUR),
+        ({"validity_period": "000000020000000R"}, None, 2 * HOUR),
+        ({"validity_period": "261122213712000+"}, None, 3 * HOUR),
+        ({"validity_period": "261122223712004+"}, None, 3 * HOUR),  # four quarters ahead of UTC
+        ({"schedule_delivery_time": "000000010000000R"}, HOUR, 49 * HOUR),
+        ({"schedule_delivery_time": "261122183612000+"}, -60.0, 48 * HOUR),  # a minute ago: now
+        (
+            {"schedule_delivery_time": "000000010000000R", "validity_period": "000000020000000R"},
+            HOUR,
+            2 * HOUR,
+        ),
+    ],
+)
+def test_times(times: dict[str, str], deliver_in_s: float | None, expires_in_s: float) -> None:
+    message = taken(**times)
+    assert message.expires_at == pytest.approx(NOW + expires_in_s)
+    assert message.deliver_at == (None if deliver_in_s is None else pytest.approx(NOW + deliver_in_s))
+
+
+@pytest.mark.parametrize(
+    ("ton", "address", "region", "destination"),
+    [
+        (1, "380501234567", None, "380501234567"),
+        (1, "+380501234567", None, "380501234567"),
+        (1, "00380501234567", None, "380501234567"),
+        (1, " 380501234567", None, "380501234567"),
+        (1, "380501234567", "UA", "380501234567"),
+        (1, "49301234567", "UA", "49301234567"),
+        (1, "0501234567", "UA", "380501234567"),  # not international, whatever it says
+        (0, "380501234567", None, "380501234567"),
+        (0, "0501234567", "UA", "380501234567"),
+        (2, "501234567", "UA", "380501234567"),
+    ],
+)
+def test_destinations(ton: int, address: str, region: str | None, destination: str) -> None:
+    message = taken(dest_addr_ton=ton, destination_addr=address, region=region)
+    assert message.destination == destination
+    assert message.native["destination"] == (ton, 1, address)
+
+
+@pytest.mark.parametrize(
+    ("ton", "address", "source"),
+    [
+        (5, "ACME", "ACME"),
+        (0, "", None),
+        (0, "  ", None),
+        (1, "+380441234567", "380441234567"),
+        (1, "380441234567", "380441234567"),
+        (3, "12", "12"),  # a short code of two digits
+        (0, "12345678901234567890", "12345678901234567890"),
+    ],
+)
+def test_sources(ton: int, address: str, source: str | None) -> None:
+    assert taken(source_addr_ton=ton, source_addr=address).source == source
+
+
+@pytest.mark.parametrize(
+    ("registered_delivery", "wanted"),
+    [(0, ReportOn.NEVER), (1, ReportOn.FINAL), (2, ReportOn.FAILURE), (3, ReportOn.SUCCESS), (0x11, ReportOn.FINAL)],
+)
+def test_registered_delivery(registered_delivery: int, wanted: ReportOn) -> None:
+    assert taken(registered_delivery=registered_delivery).report_on is wanted
+
+
+@pytest.mark.parametrize("esm_class", [0x01, 0x03, 0x08])
+def test_modes_and_types_that_clients_always_send(esm_class: int) -> None:
+    assert taken(esm_class=esm_class).text == "hello"
+
+
+def test_what_is_kept_for_the_receipt() -> None:
+    message = taken(tlvs=((Tag.USER_MESSAGE_REFERENCE, b"\x12\x34"), (0x1400, b"vendor")))
+    assert message.native["user_message_reference"] == b"\x12\x34"
+
+
+@pytest.mark.parametrize("priority", range(4))
+def test_priority(priority: int) -> None:
+    assert taken(priority_flag=priority).priority == priority
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "reason"),
+    [
+        ({"destination_addr": ""}, Status.RINVDSTADR, Reason.INVALID_DESTINATION),
+        ({"destination_addr": "ACME"}, Status.RINVDSTADR, Reason.INVALID_DESTINATION),
+        ({"destination_addr": "123"}, Status.RINVDSTADR, Reason.INVALID_DESTINATION),
+        ({"dest_addr_ton": 0, "destination_addr": "0501234567"}, Status.RINVDSTADR, Reason.INVALID_DESTINATION),
+        ({"source_addr": "ACME IS TOO LONG"}, Status.RINVSRCADR, Reason.INVALID_SOURCE),
+        ({"source_addr": "AC\nME"}, Status.RINVSRCADR, Reason.INVALID_SOURCE),
+        ({"priority_flag": 4}, Status.RINVPRTFLG, Reason.INVALID_REQUEST),
+        ({"replace_if_present_flag": 1}, Status.RINVSUBREP, Reason.UNSUPPORTED),
+        ({"replace_if_present_flag": 2}, Status.RINVREPFLAG, Reason.INVALID_REQUEST),
+        ({"sm_default_msg_id": 1}, Status.RINVDFTMSGID, Reason.UNSUPPORTED),
+        ({"schedule_delivery_time": "261322213712000+"}, Status.RINVSCHED, Reason.INVALID_SCHEDULE),
+        ({"validity_period": "tomorrow 12:00.0"}, Status.RINVEXPIRY, Reason.INVALID_VALIDITY),
+        ({"data_coding": 0x0B}, Status.RINVDCS, Reason.INVALID_TEXT),
+        ({"data_coding": 0x08, "short_message": b"odd"}, Status.RINVMSGLEN, Reason.INVALID_TEXT),
+        ({"data_coding": 0x01, "short_message": b"\xff"}, Status.RINVMSGLEN, Reason.INVALID_TEXT),
+        ({"esm_class": 0x40, "short_message": b"\x09\x00\x03"}, Status.RINVMSGLEN, Reason.INVALID_TEXT),
+    ],
+)
+def test_refusals(fields: dict[str, Any], status: Status, reason: Reason) -> None:
+    refusal = refused(**fields)
+    assert (status_of(refusal), refusal.reason) == (status, reason)
+    assert refusal.text
+
+
+_octet = st.integers(0, 255)
+_string = st.text(st.characters(min_codepoint=1, max_codepoint=255), max_size=20)
+
+
+@given(
+    fields=st.fixed_dictionaries(
+        {},
+        optional={
+            "source_addr_ton": _octet,
+            "source_addr": _string,
+            "dest_addr_ton": _octet,
+            "destination_addr": _string | st.from_regex(r"\A[+0-9 ]{1,20}\Z"),
+            "esm_class": _octet,
+            "priority_flag": _octet,
+            "schedule_delivery_time": st.from_regex(r"\A[0-9]{15}[-+R]\Z") | _string,
+            "validity_period": st.from_regex(r"\A[0-9]{15}[-+R]\Z") | _string,
+            "registered_delivery": _octet,
+            "data_coding": _octet,
+            "short_message": st.binary(max_size=254),
+            "tlvs": st.lists(
+                st.tuples(st.just(Tag.MESSAGE_PAYLOAD), st.binary(max_size=40))
+                | st.tuples(st.just(Tag.SAR_MSG_REF_NUM), st.binary(min_size=2, max_size=2))
+                | st.tuples(
+                    st.sampled_from([Tag.SAR_TOTAL_SEGMENTS, Tag.SAR_SEGMENT_SEQNUM]), st.binary(min_size=1, max_size=1)
+                ),
+                max_size=4,
+            ).map(tuple),
+        },
+    ),
+    alphabet=st.sampled_from(["gsm7", "latin1", "ascii", "utf8", "cp1252"]),
+    region=st.sampled_from([None, "UA", "US"]),
+)
+def test_any_submit_sm_is_a_message_or_a_refusal(fields: dict[str, Any], alphabet: str, region: str | None) -> None:
+    try:
+        message = taken(region=region, settings=with_alphabet(alphabet), **fields)
+    except Refusal as refusal:
+        assert status_of(refusal) is not Status.ROK  # noqa: PT017 - either is right
+        return
+    contents = [message.text, message.binary, message.segment]
+    assert sum(content is not None for content in contents) == 1
+
+
+# --- receipts ----------------------------------------------------------------------------------------------------
+
+
+def report(state: State = State.DELIVERED, reason: Reason | None = None, at: float | None = NOW + 90) -> Report:
+    return Report(state=state, reason=reason, at=at, message_id=7)
+
+
+def owed(message: Message, told: Report, known_id: int = 7, part: Part | None = None) -> Owed:
+    return Owed(
+        account="acme-account",
+        listener="smpp",
+        created_at=NOW + 120,
+        due_at=NOW + 120,
+        known_id=known_id,
+        message=message,
+        report=told,
+        part=part,
+    )
+
+
+def receipt(message: Message, told: Report, version: str = "3.4", **changes: Any) -> DeliverSm:
+    pdu = deliver_sm_from_report(owed(message, told, **changes), SETTINGS, version)
+    again = decode_pdu(encode_pdu(pdu, 1))
+    assert isinstance(again, DeliverSm)
+    return again
+
+
+def test_a_receipt() -> None:
+    pdu = receipt(taken(), report())
+    assert (pdu.source_addr_ton, pdu.source_addr_npi, pdu.source_addr) == (1, 1, "380501234567")
+    assert (pdu.dest_addr_ton, pdu.dest_addr_npi, pdu.destination_addr) == (5, 0, "ACME")
+    assert (pdu.esm_class, pdu.data_coding, pdu.registered_delivery) == (0x04, 0, 0)
+    assert pdu.short_message == (
+        b"id:7 sub:001 dlvrd:001 submit date:2611221837 done date:2611221838 stat:DELIVRD err:000 text:hello"
+    )
+    assert pdu.tlvs == ((Tag.RECEIPTED_MESSAGE_ID, b"7\0"), (Tag.MESSAGE_STATE, b"\x02"))
+
+
+@pytest.mark.parametrize("state", sorted(FINAL))
+def test_a_receipt_for_every_final_state(state: State) -> None:
+    pdu = receipt(taken(), report(state))
+    said = parse_receipt(pdu.short_message.decode("ascii"))
+    assert said is not None
+    assert said.state == state
+    assert pdu.tlv(Tag.MESSAGE_STATE) == bytes((state,))
+
+
+def test_the_error_of_a_receipt() -> None:
+    pdu = receipt(taken(), report(State.UNDELIVERABLE, Reason.ABSENT_SUBSCRIBER))
+    assert b" dlvrd:000 " in pdu.short_message
+    assert b" stat:UNDELIV err:027 " in pdu.short_message
+
+
+def test_a_receipt_for_3_3_has_no_tlvs() -> None:
+    pdu = receipt(taken(tlvs=((Tag.USER_MESSAGE_REFERENCE, b"\0\1"),)), report(), "3.3")
+    assert pdu.tlvs == ()
+    assert pdu.short_message.startswith(b"id:7 ")
+
+
+def test_an_id_in_hex() -> None:
+    settings = SETTINGS.model_copy(update={"message_id": "hex"})
+    assert shown_id(0xBEEF, settings) == "beef"
+    pdu = deliver_sm_from_report(owed(taken(), report(), known_id=0xBEEF), settings, "3.4")
+    assert pdu.short_message.startswith(b"id:beef ")
+    assert pdu.tlv(Tag.RECEIPTED_MESSAGE_ID) == b"beef\0"
+
+
+def test_addresses_come_back_as_they_were_given() -> None:
+    message = taken(source_addr_ton=0, source_addr="", dest_addr_ton=2, destination_addr="0501234567", region="UA")
+    pdu = receipt(message, report())
+    assert (pdu.source_addr_ton, pdu.source_addr) == (2, "0501234567")
+    assert (pdu.dest_addr_ton, pdu.dest_addr_npi, pdu.destination_addr) == (0, 0, "")
+
+
+def test_user_message_reference_comes_back() -> None:
+    pdu = receipt(taken(tlvs=((Tag.USER_MESSAGE_REFERENCE, b"\x12\x34"),)), report())
+    assert pdu.tlv(Tag.USER_MESSAGE_REFERENCE) == b"\x12\x34"
+
+
+def test_a_receipt_for_a_part() -> None:
+    """It has the id of the part, and what the part's own PDU said."""
+    native = {"source": (5, 0, "ACME"), "destination": (2, 1, "0501234567"), "user_message_reference": b"\0\2"}
+    part = Part(part_id=9, number=2, report_on=ReportOn.FINAL, native=native)
+    pdu = receipt(taken(tlvs=((Tag.USER_MESSAGE_REFERENCE, b"\0\1"),)), report(), known_id=9, part=part)
+    assert pdu.short_message.startswith(b"id:9 ")
+    assert pdu.tlv(Tag.RECEIPTED_MESSAGE_ID) == b"9\0"
+    assert pdu.tlv(Tag.USER_MESSAGE_REFERENCE) == b"\0\2"
+    assert (pdu.source_addr_ton, pdu.source_addr) == (2, "0501234567")
+
+
+@pytest.mark.parametrize("at", [None, 0.0, -1.0, 1.8e12, 1e300])
+def test_a_provider_without_a_usable_clock(at: float | None) -> None:
+    assert b" done date:2611221839 " in receipt(taken(), report(at=at)).short_message
+
+
+def test_text_that_is_not_ascii() -> None:
+    pdu = receipt(taken(data_coding=8, short_message="Привіт @ 🙂".encode("utf-16-be")), report())
+    assert pdu.short_message.endswith(b"text:?????? ? ?")
+
+
+# --- inbound -----------------------------------------------------------------------------------------------------
+
+
+def delivered(text: str, version: str = "3.4", alphabet: str = "gsm7", **fields: str) -> list[DeliverSm]:
+    inbound = Inbound(**{"source": "380501234567", "destination": "380441234567", "text": text, **fields})
+    thing = Owed(account="a", listener="smpp", created_at=NOW, due_at=NOW, known_id=0x1FE, inbound=inbound)
+    pdus = []
+    for pdu in deliver_sms_from_inbound(thing, with_alphabet(alphabet), version):
+        again = decode_pdu(encode_pdu(pdu, 1))
+        assert isinstance(again, DeliverSm)
+        pdus.append(again)
+    return pdus
+
+
+def joined(pdus: list[DeliverSm], alphabet: str) -> str:
+    """What a client makes of the parts."""
+    segments = []
+    for pdu in pdus:
+        assert pdu.esm_class == 0x40
+        length, element, size, reference, total, number = pdu.short_message[:6]
+        assert (length, element, size, reference, total) == (5, 0, 3, 0xFE, len(pdus))
+        segments.append(
+            Segment(
+                reference=reference,
+                total=total,
+                number=number,
+                scheme="udh8",
+                octets=pdu.short_message[6:],
+                alphabet=alphabet,
+            )
+        )
+    text = join.join(segments)
+    assert isinstance(text, str)
+    return text
+
+
+def test_an_inbound_message() -> None:
+    (pdu,) = delivered("hello @ €")
+    assert (pdu.source_addr_ton, pdu.source_addr_npi, pdu.source_addr) == (1, 1, "380501234567")
+    assert (pdu.dest_addr_ton, pdu.dest_addr_npi, pdu.destination_addr) == (1, 1, "380441234567")
+    assert (pdu.esm_class, pdu.data_coding, pdu.tlvs) == (0, 0, ())
+    assert pdu.short_message == b"hello \x00 \x1be"
+
+
+def test_an_inbound_message_in_ucs2() -> None:
+    (pdu,) = delivered("Привіт 🙂")
+    assert (pdu.data_coding, pdu.short_message.decode("utf-16-be")) == (8, "Привіт 🙂")
+
+
+def test_addresses_that_are_not_international() -> None:
+    (pdu,) = delivered("x", source="Bank", destination="7700")
+    assert (pdu.source_addr_ton, pdu.source_addr_npi, pdu.source_addr) == (5, 0, "Bank")
+    assert (pdu.dest_addr_ton, pdu.dest_addr_npi, pdu.destination_addr) == (0, 0, "7700")
+
+
+def test_addresses_that_no_pdu_can_hold() -> None:
+    (pdu,) = delivered("x", source="Банк\0", destination="1" * 40)
+    assert pdu.source_addr == "?????"
+    assert pdu.destination_addr == "1" * 20
+
+
+@pytest.mark.parametrize(("text", "alphabet"), [("a" * 300 + "€" * 100, "gsm7"), ("ї🙂" * 90, "ucs2")])
+def test_a_long_inbound_message(text: str, alphabet: str) -> None:
+    pdus = delivered(text)
+    assert len(pdus) > 1
+    assert joined(pdus, alphabet) == text
+
+
+def test_a_very_long_inbound_message() -> None:
+    text = "0123456789" * 200
+    (pdu,) = delivered(text)
+    assert (pdu.esm_class, pdu.short_message) == (0, b"")
+    assert pdu.tlv(Tag.MESSAGE_PAYLOAD) == text.encode()
+    # 3.3 has no TLVs: it is told in parts, however many.
+    assert joined(delivered(text, "3.3"), "gsm7") == text
+
+
+@pytest.mark.parametrize("alphabet", ["gsm7", "latin1", "ascii", "utf8", "cp1252"])
+@pytest.mark.parametrize("text", ["hello", "a@b", "{é}", "є"])
+def test_an_inbound_message_is_read_as_it_was_written(text: str, alphabet: str) -> None:
+    """A client reads data_coding 0 in its account's alphabet."""
+    (pdu,) = delivered(text, alphabet=alphabet)
+    assert decode(pdu.short_message, {0: alphabet, 8: "ucs2"}[pdu.data_coding]) == text
