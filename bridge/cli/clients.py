@@ -115,25 +115,16 @@ def over_smpp(order: Order) -> Iterator[Taken | Reported]:
     client = _SmppClient(order)
     try:
         client.connect()
-        client.bind_transceiver(system_id=order.login, password=order.password)
-        taken: list[Any] = []
-        receipts: list[Any] = []
-        client.set_message_sent_handler(lambda pdu: taken.append(pdu))
-        client.set_message_received_handler(lambda pdu: receipts.append(pdu))
+        # Who waits for no report must not be handed any: it may belong to another client of the account.
+        bind = client.bind_transceiver if order.wait_s else client.bind_transmitter
+        bind(system_id=order.login, password=order.password)
         client.send_message(**_submit_sm(order))
-        if not client.read_until(lambda: bool(taken), _ANSWER_S):
+        if not client.read_until(lambda: client.message_id is not None, _ANSWER_S):
             raise NotSent(f"the server did not answer within {_ANSWER_S:g} s; whether it took the message is not known")
-        message_id = taken[0].message_id.decode("ascii", "replace")
-        yield Taken((message_id,))
-        ours: list[Reported] = []
-
-        def came() -> bool:
-            ours.extend(report for pdu in receipts if (report := _receipt(pdu, message_id)) is not None)
-            receipts.clear()
-            return bool(ours)
-
-        if order.wait_s and client.read_until(came, order.wait_s):
-            yield ours[0]
+        yield Taken((client.message_id or "",))
+        if order.wait_s and client.read_until(lambda: client.report is not None, order.wait_s):
+            assert client.report is not None
+            yield client.report
         with contextlib.suppress(smpplib.exceptions.PDUError, smpplib.exceptions.ConnectionError):
             client.unbind()
     except smpplib.exceptions.PDUError as error:
@@ -154,12 +145,11 @@ def over_smtp(order: Order) -> Iterator[Taken | Reported]:
     try:
         with _smtp(order) as client:
             client.login(order.login, order.password)
-            client.ehlo_or_helo_if_needed()
             notify = ["NOTIFY=SUCCESS,FAILURE"] if client.has_extn("dsn") and order.wait_s else []
-            for answer in (client.mail(order.mail_from), client.rcpt(recipient, notify), client.data(mail.as_bytes())):
-                if answer[0] >= 300:
-                    raise NotSent(f"the server refused: {_reply(*answer)}")
-            yield Taken(tuple(re.findall(r"\b[0-9]+\b", _reply(*answer).partition("queued as")[2])))
+            _expect(client.mail(order.mail_from))
+            _expect(client.rcpt(recipient, notify))
+            answer = _expect(client.data(mail.as_bytes()))
+            yield Taken(tuple(re.findall(r"\b[0-9]+\b", answer.partition("queued as")[2])))
     except smtplib.SMTPResponseException as error:
         raise NotSent(f"the server refused: {_reply(error.smtp_code, error.smtp_error)}") from None
     except (smtplib.SMTPException, OSError) as error:
@@ -195,6 +185,20 @@ class _SmppClient(smpplib.client.Client):  # type: ignore[misc]  # smpplib has n
         log.setLevel(logging.CRITICAL)  # what goes wrong is raised as well
         super().__init__(order.host, order.port, timeout=_ANSWER_S, logger_name=log.name, allow_unknown_opt_params=True)
         self._order = order
+        self.message_id: str | None = None
+        self.report: Reported | None = None
+
+    def message_sent_handler(self, pdu: Any) -> None:
+        self.message_id = pdu.message_id.decode("ascii", "replace")
+
+    def message_received_handler(self, pdu: Any) -> int:
+        """The status of the answer: what is not ours is left for another client of the account, or another time."""
+        report = None if self.message_id is None else _receipt(pdu, self.message_id)
+        if report is None:
+            return int(smpplib.consts.SMPP_ESME_RX_T_APPN)
+        if report.state in _FINAL:
+            self.report = report
+        return int(smpplib.consts.SMPP_ESME_ROK)
 
     def connect(self) -> None:
         raw = create_connection((self.host, self.port), self.timeout)
@@ -255,8 +259,8 @@ def _receipt(pdu: Any, message_id: str) -> Reported | None:
     if known != message_id:
         return None
     state = pdu.message_state
-    word = State(state).word if isinstance(state, int) else _RECEIPT_STATE.get(told.get("stat", ""))
-    return Reported(word, text) if word in _FINAL else None
+    word = State(state).word if isinstance(state, int) else _RECEIPT_STATE.get(told.get("stat", ""), "enroute")
+    return Reported(word, text)
 
 
 def _smtp(order: Order) -> smtplib.SMTP:
@@ -270,6 +274,13 @@ def _smtp(order: Order) -> smtplib.SMTP:
             client.close()
             raise
     return client
+
+
+def _expect(answer: tuple[int, bytes]) -> str:
+    """The text of a reply 2xx. Raises NotSent."""
+    if answer[0] >= 300:
+        raise NotSent(f"the server refused: {_reply(*answer)}")
+    return _reply(*answer)
 
 
 def _reply(code: int, text: bytes | str) -> str:

@@ -95,8 +95,8 @@ async def _run(*, once: bool) -> int:
         for journey in missing:
             console.print(Text(f"{journey.protocol}: {journey.failed or 'its report did not come back'}"))
         if not once and not stop.is_set():
-            stage.on_told = lambda message_id, how: console.print(Text(f"message {message_id}: {how}"))
-            console.print(Text(_invitation(stage)))
+            stage.on_told = lambda message_id, how: console.print(Text(f"message {message_id}: {how}"), soft_wrap=True)
+            console.print(Text(_invitation(stage)), soft_wrap=True)
             await stop.wait()
         stopped.cancel()
         # The clients that still wait end with their connections.
@@ -204,6 +204,8 @@ def _is_signed(request: web.BaseRequest, body: bytes) -> bool:
 
 # --- the messages -----------------------------------------------------------------------------------------------------
 
+Hop = tuple[str, str, str]
+
 
 class Journey:
     """What is known of one message."""
@@ -221,13 +223,17 @@ class Journey:
         told = any(event["event"] == "reported" for event in self.timeline)
         return self.failed is not None or (told and bool(self.seen))
 
-    def hops(self) -> Iterator[tuple[float, str, str]]:
-        """When (Unix seconds), what, and its details: what both sides say, in the order of time."""
+    def hops(self) -> Iterator[Hop]:
+        """Milliseconds since it was accepted, what, and its details: what both sides say, in the order of time."""
+        if not self.timeline:
+            return
+        begun = self.timeline[0]["at"]
         for at, event, how in sorted(
             [(event["at"], event, "") for event in self.timeline] + [(at, None, how) for at, how in self.seen],
             key=lambda hop: hop[0],
         ):
-            yield (at, "the client has it", how) if event is None else (at, *describe(event, show=True))
+            since_ms = f"{(at - begun) * 1000:.0f}"
+            yield (since_ms, "the client has it", how) if event is None else (since_ms, *describe(event, show=True))
 
 
 async def _send(stage: Stage, journey: Journey) -> None:
@@ -270,7 +276,7 @@ def _note_told(journeys: Sequence[Journey], message_id: int, how: str) -> None:
 
 async def _show(stage: Stage, journeys: Sequence[Journey], console: Console) -> None:
     """Shows each hop as it happens, until all are over: a table on a terminal, else a line each."""
-    shown: dict[Journey, int] = dict.fromkeys(journeys, 0)
+    shown: set[tuple[Journey, Hop]] = set()
     live = Live(console=console, auto_refresh=False) if console.is_terminal else None
     if live is not None:
         live.start()
@@ -298,25 +304,21 @@ def _table(journeys: Sequence[Journey]) -> Table:
     for name in ("over", "message", "+ms", "hop", "details"):
         table.add_column(name, justify="right" if name == "+ms" else "left")
     for journey in journeys:
-        first, shown_id = str(journey.protocol), str(journey.message_id or "")
-        begun: float | None = None
-        for at, hop, details in journey.hops():
-            begun = at if begun is None else begun
-            table.add_row(first, shown_id, f"{(at - begun) * 1000:.0f}", Text(hop), Text(details))
-            first = shown_id = ""
-        if begun is None:
-            table.add_row(first, shown_id, "", Text(journey.failed or "..."))
+        hops = list(journey.hops()) or [("", journey.failed or "...", "")]
+        for number, (since_ms, hop, details) in enumerate(hops):
+            titles = ("", "") if number else (str(journey.protocol), str(journey.message_id or ""))
+            table.add_row(*titles, since_ms, Text(hop), Text(details))
     return table
 
 
-def _print_new(journeys: Sequence[Journey], shown: dict[Journey, int], console: Console) -> None:
+def _print_new(journeys: Sequence[Journey], shown: set[tuple[Journey, Hop]], console: Console) -> None:
     for journey in journeys:
-        hops = list(journey.hops())
-        for at, hop, details in hops[shown[journey] :]:
-            since_ms = (at - hops[0][0]) * 1000
-            line = f"{journey.protocol:<4} {journey.message_id:>4} {since_ms:>6.0f} ms  {hop:<22} {details}"
-            console.print(Text(line), soft_wrap=True)
-        shown[journey] = len(hops)
+        # What the client saw may come to light before what the bridge wrote, and so be put in the wrong place.
+        for hop in journey.hops():
+            if (journey, hop) not in shown:
+                shown.add((journey, hop))
+                line = f"{journey.protocol:<4} {journey.message_id:>4} {hop[0]:>6} ms  {hop[1]:<22} {hop[2]}"
+                console.print(Text(line), soft_wrap=True)
 
 
 def _invitation(stage: Stage) -> str:

@@ -172,5 +172,6 @@ def _tell(protocol: Protocol, order: Order) -> int:
     if protocol is Protocol.SMTP:
         typer.echo(f"its report comes by mail to {order.mail_from}")
         return 0
-    typer.echo(f"no report within {order.wait_s:g} s", err=True)
+    elsewhere = "; another bind of the account may have got it" if protocol is Protocol.SMPP else ""
+    typer.echo(f"no report within {order.wait_s:g} s{elsewhere}", err=True)
     return 1

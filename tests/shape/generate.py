@@ -154,7 +154,9 @@ def capabilities() -> str:
 
 
 def _shown(value: object) -> str:
-    return {True: "yes", False: "", None: ""}.get(value, str(value)) if value != 1 or value is True else "1"
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    return "" if value is None else str(value)
 
 
 def metric_names() -> str:
@@ -198,15 +200,13 @@ def _command(name: str, command: Any) -> str:
     text = [f"## smsbridge {name}", f"`{usage}{' [OPTIONS]' if options else ''}`", inspect.cleandoc(command.help or "")]
     rows = [
         (", ".join(f"`{opt}`" for opt in p.opts) if p in options else f"`{p.metavar or (p.name or '').upper()}`",
-         "required" if p.required else _default(p.default), p.help or "")
+         "required" if p.required else _default(p.envvar or p.default), p.help or "")
         for p in [*arguments, *options]
     ]  # fmt: skip
     return "\n\n".join(text + ([table(("", "Default", ""), rows)] if rows else []))
 
 
 def _default(value: Any) -> str:
-    if callable(value):
-        value = value()
     return "" if value is None or value is False or value == () else f"`{getattr(value, 'value', value)}`"
 
 

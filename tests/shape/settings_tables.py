@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from bridge import providers
 from bridge.config.document import Document
 from bridge.config.problems import KeyPath
-from bridge.config.schema import Account, Config, Limits, Listeners, Log
+from bridge.config.schema import Account, Config, Limits, Log
 from bridge.listeners.http.settings import HttpAccount, HttpListener
 from bridge.listeners.smpp.settings import SmppAccount, SmppListener
 from bridge.listeners.smtp.settings import Mail, SmtpAccount, SmtpListener
@@ -54,7 +54,6 @@ class Section(NamedTuple):
 
 SECTIONS = (
     Section("The file itself", Config, ()),
-    Section("listeners", Listeners, ("listeners",)),
     Section("listeners.smpp[]", SmppListener, ("listeners", "smpp", 0)),
     Section("listeners.smtp[]", SmtpListener, ("listeners", "smtp", 0)),
     Section("listeners.http[]", HttpListener, ("listeners", "http", 0)),

@@ -29,13 +29,16 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import pytest
 import yaml
+from pydantic import BaseModel
 from shape.generate import command_group, pages, parts_in, renewed, stale
+from shape.settings_tables import SECTIONS
 
 from bridge.config.loader import load
+from bridge.config.schema import Config, Listeners
 
 ROOT = Path(__file__).parents[2]
 MINIMAL = ROOT / "config" / "minimal.yaml"
@@ -44,7 +47,7 @@ KINDS = {
 }  # fmt: skip
 TOP = {"pyproject.toml", "README.md", "LICENSE", "bridge", "config", "systemd", "tests", "docs"}
 BUILT = {"build", "dist"}  # what tools make there, and .gitignore names
-TIMEOUT_S = 10
+TIMEOUT_S = 30  # of one block; they take a few seconds
 _FENCE = re.compile(r"^```(.*?)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
@@ -313,6 +316,21 @@ def test_generated_parts_are_fresh() -> None:
     assert list(stale()) == [], "python tests/shape/generate.py writes them anew"
 
 
+def settings_classes(kind: Any) -> Iterator[type[BaseModel]]:
+    """Every class of settings that `kind` is made of."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        yield kind
+        for field in kind.model_fields.values():
+            yield from settings_classes(field.annotation)
+    for inner in get_args(kind):
+        yield from settings_classes(inner)
+
+
+def test_every_group_of_settings_has_a_table() -> None:
+    shown = {section.kind for section in SECTIONS}
+    assert set(settings_classes(Config)) - shown == {Listeners}  # which holds nothing but three others
+
+
 def test_stale_part_would_be_found() -> None:
     page = ROOT / "docs" / "glossary.md"
     assert parts_in(page.read_text()) == ["states", "reasons"]
@@ -325,6 +343,12 @@ def test_dependencies_are_decided_on() -> None:
     text = (ROOT / "docs" / "decisions" / "0002-dependencies.md").read_text()
     told = re.findall(r"^\| ([\w-]+) \| ([\d.]+) \|", text, re.MULTILINE)
     assert [f"{name}>={floor}" for name, floor in told] == wanted
+
+
+def test_rows_are_those_of_the_contract() -> None:
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
+    shown = next(block for block in blocks("text") if block.page.name == "0001-layers.md")
+    assert shown.text.splitlines() == contract["layers"]
 
 
 def test_minimal_configuration_is_the_one_of_the_tutorial() -> None:

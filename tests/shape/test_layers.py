@@ -20,7 +20,7 @@ _VERDICT = re.compile(r"^(.+) (KEPT|BROKEN)$", re.MULTILINE)
 
 def verdicts(tree: Path) -> dict[str, bool]:
     """Each contract of a tree by its name, and whether it is kept."""
-    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache", "--no-logo"]
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", "--no-logo"]
     told = subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=60, check=False)
     found = {name: verdict == "KEPT" for name, verdict in _VERDICT.findall(told.stdout)}
     assert list(found) == [LAYERS, INDEPENDENCE, SMPP, PURE], told.stdout + told.stderr

@@ -70,11 +70,20 @@ class Store(SqliteStore):
 
     async def until_settled(self, count: int) -> list[Settlement]:
         """The settlements, once there are so many."""
+        await self._until(lambda: len(self.settled) >= count)
+        return self.settled
+
+    async def until_done(self, *message_ids: int) -> None:
+        """Waits until these messages are with a provider or final."""
+        await self._until(
+            lambda: {done.message_id for done in self.settled if done.stage >= Stage.SENT}.issuperset(message_ids)
+        )
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(WAIT_S):
-            while len(self.settled) < count:
+            while not condition():
                 self._changed.clear()
                 await self._changed.wait()
-        return self.settled
 
     async def record_of(self, message_id: int) -> Record:
         record = await self.find(message_id)
@@ -103,11 +112,11 @@ def locked(path: Path) -> Iterator[None]:
         connection.close()
 
 
-async def until(condition: Callable[[], object]) -> None:
+async def until(condition: Callable[[], object], every_s: float = 0.002) -> None:
     """For what has no event of its own."""
     async with asyncio.timeout(WAIT_S):
         while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(every_s)
 
 
 def message_of(message_id: int, destination: str | None = None, **keys: Any) -> Message:

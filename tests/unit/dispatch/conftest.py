@@ -108,3 +108,4 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bridge.dispatch.retry._FIRST_DELAY_S", 0.01)
     monkeypatch.setattr("bridge.dispatch.lane._STORE_RETRY_S", 0.02)
     monkeypatch.setattr("bridge.dispatch.lane._LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr("bridge.dispatch.lane._TIMER_MAX_S", 0.05)

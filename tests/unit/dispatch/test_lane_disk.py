@@ -95,7 +95,7 @@ async def test_memory_is_used_again_once_the_disk_is_drained(dispatch: Dispatch,
     lane = dispatch.lane(plain(api, batch=1), memory=4)
     await dispatch.submit(*(message_of(number) for number in range(1, 21)))
     await store.until_settled(20)
-    await until(lane.reserve)
+    await until(lane.reserve, 0.03)
     lane.release(1)
 
 
@@ -122,7 +122,7 @@ async def test_a_reservation_given_back_lets_the_disk_in(
     dispatch: Dispatch, store: Store, api: Api, clock: Clock
 ) -> None:
     lane = dispatch.lane(plain(api, batch=1), memory=2)
-    await until(lane.reserve)
+    await until(lane.reserve, 0.03)
     assert lane.reserve()  # memory is full of messages on their way to disk
     assert not lane.reserve()
     await put(store, range(1, 2), "plain", now=clock())
@@ -137,7 +137,7 @@ async def test_a_claim_that_failed_is_made_again(
     dispatch: Dispatch, store: Store, api: Api, clock: Clock, tmp_path: Path
 ) -> None:
     lane = dispatch.lane(plain(api))
-    await until(lane.reserve)  # the first look at the disk is over
+    await until(lane.reserve, 0.03)  # the first look at the disk is over
     lane.release(1)
     await put(store, range(1, 2), "plain", now=clock())
     with locked(tmp_path):
@@ -243,7 +243,7 @@ class Flaky(Store):
 
 
 @pytest.mark.usefixtures("quick_retries")
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 async def test_every_message_is_taken_exactly_once_in_any_order_of_events(
     seed: int, tmp_path: Path, transport: Transport, clock: Clock
 ) -> None:
@@ -269,7 +269,7 @@ async def test_every_message_is_taken_exactly_once_in_any_order_of_events(
     kept: set[int] = set()
 
     async def submit(first: int) -> None:
-        for number in range(first, first + 200, size := roll.choice((1, 5, 20))):
+        for number in range(first, first + 150, size := roll.choice((1, 5, 20))):
             messages = [
                 message_of(each, deliver_at=clock() + roll.random() * 0.05 if roll.random() < 0.1 else None)
                 for each in range(number, number + size)
@@ -299,5 +299,5 @@ async def test_every_message_is_taken_exactly_once_in_any_order_of_events(
     assert {message_id for message_id, record in ends.items() if record.state is State.ENROUTE} == set(taken)
     refused = {message_id for message_id, record in ends.items() if record.state is State.REJECTED}
     assert Counter(item.known_id for item in dispatch.owed) == Counter(refused)
-    assert len(kept) > 300
+    assert len(kept) > 200
     await store.close()
