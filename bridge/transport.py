@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from bridge.providers._contract import Request
 
-CONNECT_S = 10.0  # name, TCP and TLS together
+CONNECT_S = 10.0  # TCP and TLS together, for each address
 KEEPALIVE_S = 15.0  # shorter than what servers usually keep, so that few kept connections turn out to be closed
 DNS_S = 60
 MIB = 1024 * 1024
@@ -183,7 +183,7 @@ def _explain(error: BaseException, exchange: _Exchange, timeout_s: float) -> str
 
 @lru_cache(maxsize=256)
 def _timeout(timeout_s: float) -> ClientTimeout:
-    return aiohttp.ClientTimeout(total=timeout_s, connect=min(timeout_s, CONNECT_S))
+    return aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(timeout_s, CONNECT_S))
 
 
 @lru_cache(maxsize=1024)

@@ -26,6 +26,7 @@ from typing import Any
 import smpplib.client
 import smpplib.consts
 import smpplib.exceptions
+import smpplib.smpp
 
 from bridge.config.schema import Account
 from bridge.message import FINAL, State
@@ -206,6 +207,16 @@ class _SmppClient(smpplib.client.Client):  # type: ignore[misc]  # smpplib has n
         if self._order.tls is not None:
             self._socket = self._order.tls.wrap_socket(raw, server_hostname=self.host)
         self.state = smpplib.consts.SMPP_CLIENT_STATE_OPEN
+
+    def read_pdu(self) -> Any:
+        """A PDU; answers the server's unbind, which smpplib passes over. Raises smpplib's ConnectionError."""
+        pdu = super().read_pdu()
+        if pdu.command == "unbind":
+            answer = smpplib.smpp.make_pdu("unbind_resp", client=self)
+            answer.sequence = pdu.sequence
+            self.send_pdu(answer)
+            raise smpplib.exceptions.ConnectionError("the server ended the session")
+        return pdu
 
     def read_until(self, done: Any, timeout_s: float) -> bool:
         """Reads until `done()`, or for so long; False when the time is over.

@@ -92,7 +92,7 @@ async def _run(*, once: bool) -> int:
         show.cancel()
         await asyncio.gather(show, return_exceptions=True)
         missing = [journey for journey in journeys if not journey.over or journey.failed]
-        for journey in missing:
+        for journey in [] if stop.is_set() else missing:
             console.print(Text(f"{journey.protocol}: {journey.failed or 'its report did not come back'}"))
         if not once and not stop.is_set():
             stage.on_told = lambda message_id, how: console.print(Text(f"message {message_id}: {how}"), soft_wrap=True)

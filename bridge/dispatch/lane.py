@@ -33,6 +33,7 @@ _STORE_RETRY_S = 1.0
 _UNSETTLED = 2000  # outcomes not on disk yet before senders wait for the store
 _LOOK_EVERY_S = 1.0  # how often a lane that may not send looks through what waits
 _TIMER_MAX_S = 60.0  # timers do not notice that the clock was set; this late it is noticed
+_KINDS = {kind: kind.__name__.lower() for kind in (Accepted, Refused, Retry, Unsure)}
 
 
 class Lane:
@@ -81,10 +82,6 @@ class Lane:
         self._idle: deque[asyncio.Future[None]] = deque()
         self._senders: list[asyncio.Task[None]] = []
         self._stopping = False
-        self._counters = {
-            kind: metrics.attempts.labels(self.name, kind.__name__.lower())
-            for kind in (Accepted, Refused, Retry, Unsure)
-        }
         self._throttled_until = 0.0
         self._look_at = 0.0
         self._unsettled = 0  # outcomes that are not on disk yet
@@ -415,7 +412,7 @@ class Lane:
     def _judge(self, outcomes: Sequence[Outcome], now: float, probe: bool) -> None:
         """What the outcomes of a request say about the provider itself; one that works may still fail for some."""
         for outcome in outcomes:
-            self._counters[type(outcome)].inc()
+            metrics.attempts.add(self.name, _KINDS[type(outcome)])
         retries = [outcome for outcome in outcomes if isinstance(outcome, Retry)]
         paused = next((retry for retry in retries if retry.pause), None)
         if paused is not None:

@@ -50,7 +50,6 @@ class Outbox:
         self.account = account
         self.kept_s = kept_s
         self.sink: Sink | None = None
-        self._handed = metrics.handed.labels(listener)
         self._store = store
         self._clock = clock
         self._ready: deque[Owed] = deque()
@@ -153,7 +152,7 @@ class Outbox:
     def confirmed(self, owed: Owed, event: Event) -> None:
         """The account has it: `event` goes into the message's timeline."""
         self._failures = 0
-        self._handed.inc()
+        metrics.handed.add(self.listener)
         self._forget(owed, event)
 
     def returned(self, owed: Owed) -> None:

@@ -1,22 +1,52 @@
-"""Prometheus metrics, named `smsbridge_<noun>_<unit>`."""
+"""Prometheus metrics, named `smsbridge_<noun>_<unit>`.
+
+Counting happens on the hot path of every message, so a count is a plain integer in a dict; it becomes a metric when
+somebody asks for the exposition.
+"""
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+
+class Count(Collector):
+    """Counts by label values, since the process started."""
+
+    def __init__(self, name: str, text: str, labels: tuple[str, ...]) -> None:
+        self._name = name
+        self._text = text
+        self._labels = labels
+        self._values: dict[tuple[str, ...], int] = {}
+        registry.register(self)
+
+    def add(self, *labels: str, count: int = 1) -> None:
+        """Counts `count` more."""
+        values = self._values
+        values[labels] = values.get(labels, 0) + count
+
+    def value(self, *labels: str) -> int:
+        """The count so far."""
+        return self._values.get(labels, 0)
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """All counts, for the exposition."""
+        family = CounterMetricFamily(self._name, self._text, labels=self._labels)
+        for labels, value in self._values.items():
+            family.add_metric(labels, value)
+        yield family
+
 
 registry = CollectorRegistry()
 
-accepted = Counter(
-    "smsbridge_accepted_messages", "Messages taken, durable.", ["listener", "account"], registry=registry
-)
-refused = Counter(
-    "smsbridge_refused_messages", "Messages refused.", ["listener", "account", "reason"], registry=registry
-)
-attempts = Counter(
-    "smsbridge_attempts_total", "Sends, by what came of them.", ["provider", "outcome"], registry=registry
-)
-reports = Counter("smsbridge_reports_total", "Reports heard, by state.", ["provider", "state"], registry=registry)
-handed = Counter("smsbridge_handed_total", "Reports and inbound messages confirmed.", ["listener"], registry=registry)
+accepted = Count("smsbridge_accepted_messages", "Messages taken, durable.", ("listener", "account"))
+refused = Count("smsbridge_refused_messages", "Messages refused.", ("listener", "account", "reason"))
+attempts = Count("smsbridge_attempts", "Sends, by what came of them.", ("provider", "outcome"))
+reports = Count("smsbridge_reports", "Reports heard, by state.", ("provider", "state"))
+handed = Count("smsbridge_handed", "Reports and inbound messages confirmed.", ("listener",))
 queued = Gauge("smsbridge_queued_messages", "Messages not yet with a provider.", registry=registry)
 owed = Gauge("smsbridge_owed_reports", "Reports waiting in memory to be handed over.", registry=registry)
 commits = Gauge("smsbridge_store_commits", "Commits since start.", registry=registry)

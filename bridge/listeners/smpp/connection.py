@@ -215,12 +215,12 @@ class Connection(asyncio.Protocol):
         else:
             for sequence, message_id in kept:
                 session.submitted(sequence, shown_id(message_id, account.settings))
-            metrics.accepted.labels("smpp", account.name).inc(len(kept))
+            metrics.accepted.add("smpp", account.name, count=len(kept))
         self.flush()
         self._steer()
 
     def _refuse(self, pdu: Pdu, refusal: Refusal) -> None:
-        metrics.refused.labels("smpp", self._name, refusal.reason).inc()
+        metrics.refused.add("smpp", self._name or "", refusal.reason)
         log.info("submit_refused", account=self._name, reason=refusal.reason, text=refusal.text)
         self.session.refuse(pdu, status_of(refusal))
 
