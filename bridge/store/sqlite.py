@@ -340,7 +340,7 @@ class SqliteStore:
         """Forgets what an account has confirmed, or what was given up."""
 
         def run(connection: sqlite3.Connection) -> None:
-            connection.executemany(SQL["handed"], [(owed.owed_id,) for owed, _ in confirmed])
+            connection.executemany(SQL["handed"], [(o.listener, o.account, o.owed_id) for o, _ in confirmed])
             connection.executemany(
                 SQL["note_report"],
                 [(line_of(event), owed.message.message_id) for owed, event in confirmed if owed.message is not None],
@@ -350,7 +350,7 @@ class SqliteStore:
 
     def postpone(self, owed: Sequence[Owed]) -> asyncio.Future[None]:
         """Keeps `due_at` and `attempts` of what could not be handed over now."""
-        rows = [(o.due_at, o.attempts, o.owed_id) for o in owed]
+        rows = [(o.due_at, o.attempts, o.listener, o.account, o.owed_id) for o in owed]
 
         def run(connection: sqlite3.Connection) -> None:
             connection.executemany(SQL["postpone"], rows)

@@ -176,8 +176,8 @@ def _exposed(metric: Metric) -> str:
 
 
 def _labels(metric: Metric) -> tuple[str, ...]:
-    found = next(each for each in vars(metrics).values() if getattr(each, "_name", None) == metric.name)
-    return tuple(found._labelnames)
+    counts = [each for each in vars(metrics).values() if isinstance(each, metrics.Count)]
+    return next((count._labels for count in counts if count._name == metric.name), ())
 
 
 # --- commands -----------------------------------------------------------------------------------------------------

@@ -138,12 +138,12 @@ class Connection(asyncio.Protocol):
 
     def _handle(self, events: list[Event]) -> None:
         submits: list[Submitted] = []
-        answered = False
+        pumps = False
         for event in events:
             if isinstance(event, Submitted):
                 submits.append(event)
             elif isinstance(event, Delivered | DeliveryFailed):
-                answered = True
+                pumps = True
                 self._server.heard(self, event)
             elif isinstance(event, BindRequested):
                 self._bind = asyncio.get_running_loop().create_task(self._decide_bind(event.pdu))
@@ -156,9 +156,10 @@ class Connection(asyncio.Protocol):
                 log.info("pdu_out_of_place", command=hex(event.command_id), account=self._name)
             elif isinstance(event, Closed):
                 self._closed(event)
+                pumps = True  # what it left unanswered, or held up, is for the account's other binds
         if submits:
             self._submit(submits)
-        if answered:
+        if pumps:
             self._server.pump(self)
         self.flush()
         self._steer()

@@ -6,7 +6,6 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 import msgspec
-import structlog
 
 from bridge.listeners.smpp.settings import SmppAccount
 from bridge.listeners.smpp.translate import deliver_sm_from_report, deliver_sms_from_inbound
@@ -19,8 +18,6 @@ from bridge.smpp.states import State
 
 if TYPE_CHECKING:
     from bridge.listeners.smpp.connection import Connection
-
-log = structlog.get_logger("bridge.listeners.smpp")
 
 # The client asks to have it again later; what else it answers, it is likely to answer again.
 _TEMPORARY = frozenset(
@@ -77,18 +74,12 @@ class Receivers:
 
     def send(self, owed: Owed) -> None:
         """Sends it over the next bind that has room."""
-        try:
-            for _ in range(len(self._connections)):
-                connection = self._connections[0]
-                self._connections.rotate(-1)
-                if connection.deliver(owed):
-                    return
-        except Exception:
-            # Whoever made room, a provider's callback or another client, must not suffer for it.
-            log.exception("delivery_not_written", account=owed.account, id=owed.known_id)
-            self._failed(owed, "it cannot be written as deliver_sm; see the log", lasting=True)
-        else:
-            self._outbox.returned(owed)
+        for _ in range(len(self._connections)):
+            connection = self._connections[0]
+            self._connections.rotate(-1)
+            if connection.deliver(owed):
+                return
+        self._outbox.returned(owed)
 
     def pump(self) -> None:
         """A bind may have room again."""
@@ -112,13 +103,10 @@ class Receivers:
         else:
             why = handing.failure or f"command_status 0x{handing.status:02X}"
             lasting = handing.status not in _TEMPORARY and handing.failure != "timeout"
-            self._failed(owed, why, lasting=lasting)
-
-    def _failed(self, owed: Owed, why: str, *, lasting: bool) -> None:
-        if lasting and owed.attempts + 1 >= _TRIES:
-            self._outbox.given_up(owed, why)
-        else:
-            self._outbox.later(owed, why)
+            if lasting and owed.attempts + 1 >= _TRIES:
+                self._outbox.given_up(owed, why)
+            else:
+                self._outbox.later(owed, why)
 
 
 def deliver_sms(owed: Owed, settings: SmppAccount, version: str) -> list[DeliverSm]:

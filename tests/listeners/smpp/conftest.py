@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ssl
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from listeners.smpp.esme import Esme
+from listeners.smpp.esme import Deaf, Esme
 from listeners.smpp.world import World
 from listeners.smpp.world import account as an_account
 
@@ -83,6 +83,20 @@ async def connected() -> AsyncIterator[Connect]:
     yield connect
     for client in clients:
         await client.abort()
+
+
+@pytest.fixture
+def deaf() -> Iterator[Callable[[SmppServer], Deaf]]:
+    """Connects clients that do not read."""
+    clients: list[Deaf] = []
+
+    def connect(server: SmppServer) -> Deaf:
+        clients.append(Deaf(server.port))
+        return clients[-1]
+
+    yield connect
+    for client in clients:
+        client.close()
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import ssl
 import struct
 from collections.abc import Callable
@@ -272,3 +273,37 @@ class Esme:
                 self.writer.write(
                     pdu(DELIVER_SM | RESPONSE, b"\0" if not said else b"", status=said, sequence=sequence)
                 )
+
+
+class Deaf:
+    """A client that writes and never reads; a plain socket, because streams read by themselves."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._socket.connect(("127.0.0.1", port))
+        self._socket.setblocking(False)
+
+    async def write(self, octets: bytes) -> None:
+        await asyncio.get_running_loop().sock_sendall(self._socket, octets)
+
+    async def flood(self, octets: bytes) -> None:
+        """Writes `octets` again and again until nobody has read for a second."""
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    async with asyncio.timeout(1.0):
+                        await self.write(octets)
+                except TimeoutError:
+                    return
+
+    async def cut_off(self) -> None:
+        """Waits until the server has ended the connection, without reading."""
+        async with asyncio.timeout(10):
+            with suppress(OSError):
+                while True:
+                    await self.write(pdu(ENQUIRE_LINK))
+                    await asyncio.sleep(0.02)
+
+    def close(self) -> None:
+        self._socket.close()

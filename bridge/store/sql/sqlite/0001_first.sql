@@ -51,17 +51,17 @@ CREATE TABLE parked (
 
 -- What accounts have not confirmed yet: reports and inbound messages.
 CREATE TABLE owed (
-    owed_id    INTEGER PRIMARY KEY,
     listener   TEXT    NOT NULL,
     account    TEXT    NOT NULL,
+    owed_id    INTEGER NOT NULL,
     due_at     REAL    NOT NULL,
     created_at REAL    NOT NULL,
     attempts   INTEGER NOT NULL,
     message_id INTEGER,
     known_id   INTEGER,
-    body       BLOB    NOT NULL             -- msgpack of Report or Inbound
-);
-CREATE INDEX owed_next ON owed (listener, account, owed_id);
+    body       BLOB    NOT NULL,            -- msgpack of Report or Inbound
+    PRIMARY KEY (listener, account, owed_id)
+) WITHOUT ROWID;
 CREATE INDEX owed_message ON owed (message_id) WHERE message_id IS NOT NULL;
 
 -- Inbound messages seen, so that one that a provider repeats is handed over once.

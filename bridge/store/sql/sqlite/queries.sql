@@ -140,11 +140,11 @@ SELECT coalesce(max(owed_id), 0) FROM owed;
 
 -- name: handed
 -- It was confirmed.
-DELETE FROM owed WHERE owed_id = ?;
+DELETE FROM owed WHERE listener = ? AND account = ? AND owed_id = ?;
 
 -- name: postpone
 -- It could not be handed over now.
-UPDATE owed SET due_at = ?, attempts = ? WHERE owed_id = ?;
+UPDATE owed SET due_at = ?, attempts = ? WHERE listener = ? AND account = ? AND owed_id = ?;
 
 -- name: see
 -- Notes an inbound message; nothing is inserted when it was there.
