@@ -7,9 +7,10 @@ The map of the package, top to bottom; a room imports only from lower rows (kept
     config                               YAML + secrets -> Config, or every problem at once
     listeners/{smpp,smtp,http}           the sides we serve: settings, translate, server
     intake | dispatch | reports          the three loops: in, out, back; they meet only in the store
-    routing | providers | store | transport | smarthost
+    routing | store | transport | smarthost
+    providers                            pure: one file a provider; the folder is the registry
     telemetry                            logs, metrics, health
-    smpp | sms | message | values        pure: protocol, text on the air, the words everyone shares
+    smpp | sms | message | values | throttle   pure: protocol, text on the air, the words everyone shares
     errors                               what can go wrong, and what to do next
 """
 

@@ -20,6 +20,7 @@ from bridge.routing.rules import Router
 from bridge.sms.encoding import TextError
 from bridge.sms.join import join
 from bridge.store import Entry, Queued, Stage, Store
+from bridge.telemetry import metrics
 from bridge.throttle import Bucket
 
 _SCHEDULE_MAX_S = 366 * 86400.0
@@ -153,6 +154,8 @@ class Intake:
                 else:
                     entries.append(entry)
             verdicts.append(verdict)
+            if verdict is not None:
+                metrics.refused.add(message.listener, message.account, verdict.reason)
         if not entries and not parts:
             return verdicts, None
         return verdicts, asyncio.shield(self._keep(entries, parts))
@@ -243,6 +246,10 @@ class Intake:
         self._storing -= len(entries)
         failed = done.exception() is not None
         offers: dict[str, list[Queued]] = {}
+        if not failed:
+            submitted = [entry.message for entry in entries if not entry.joins and entry.stage is not Stage.FINAL]
+            for message in (*submitted, *parts):
+                metrics.accepted.add(message.listener, message.account)
         for entry in entries:
             if entry.stage is Stage.LEASED:
                 offers.setdefault(entry.plan[0], []).append(Queued(message=entry.message, plan=entry.plan))

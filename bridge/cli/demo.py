@@ -69,7 +69,7 @@ def demo(
     raise typer.Exit(uvloop.run(_run(once=once)))
 
 
-async def _run(*, once: bool) -> int:
+async def _run(*, once: bool, give_up_s: float = _GIVE_UP_S) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -88,7 +88,7 @@ async def _run(*, once: bool) -> int:
         show = asyncio.create_task(_show(stage, journeys, console))
         stopped = asyncio.create_task(stop.wait())
         senders = [asyncio.create_task(_send(stage, journey)) for journey in journeys]
-        await asyncio.wait((show, stopped), timeout=_GIVE_UP_S, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((show, stopped), timeout=give_up_s, return_when=asyncio.FIRST_COMPLETED)
         show.cancel()
         await asyncio.gather(show, return_exceptions=True)
         missing = [journey for journey in journeys if not journey.over or journey.failed]

@@ -192,11 +192,7 @@ _MEANINGS: dict[int, Outcome] = {
     401: Retry(reason=Reason.PROVIDER_ACCOUNT, pause=True),
     403: Retry(reason=Reason.PROVIDER_ACCOUNT, pause=True),
     407: Retry(reason=Reason.PROVIDER_ACCOUNT, pause=True),
-    # A proxy in between may have passed the request on before it gave up: nobody knows.
     408: Unsure(),
-    500: Unsure(),
-    502: Unsure(),
-    504: Unsure(),
 }
 
 
@@ -211,7 +207,8 @@ def shared_outcome(response: Response) -> Outcome | None:
     if meaning is not None:
         return msgspec.structs.replace(meaning, native=native)
     if status >= 500:
-        return Retry(reason=Reason.PROVIDER_UNREACHABLE, native=native)
+        # The application may have failed half-way, or a proxy have passed the request on: nobody knows.
+        return Unsure(native=native)
     return None
 
 

@@ -60,6 +60,7 @@ class Outbox:
         self._spills = 0
         self._looks = 0  # times that memory has started over from the oldest
         self._looked_at = -math.inf  # loop time
+        self._due_before: float | None = None  # what the loads since then have looked for; None: not begun
         self._loading = False
         self._gone: set[int] = set()  # left memory while a load ran: what it read of them is stale
         self._confirmed: list[tuple[Owed, Event]] = []
@@ -107,6 +108,7 @@ class Outbox:
         """Looks on disk, from the oldest on."""
         self._after = 0
         self._looks += 1
+        self._due_before = None
         self._looked_at = asyncio.get_running_loop().time()
         self._on_disk = True
         self._spills += 1
@@ -241,7 +243,9 @@ class Outbox:
         if self._loading or len(self._held) >= _IN_MEMORY:
             return
         self._loading = True
-        after, spills, looks = self._after, self._spills, self._looks
+        if self._due_before is None:
+            self._due_before = now
+        after, spills, looks, due_before = self._after, self._spills, self._looks, self._due_before
         load = self._store.owed(self.listener, self.account, after, _LOAD, now)
 
         def loaded(future: asyncio.Future[list[Owed]]) -> None:
@@ -259,13 +263,17 @@ class Outbox:
                 self._after = owed[-1].owed_id
             if len(owed) < _LOAD and spills == self._spills:
                 self._on_disk = False
-                self._find_next_due(now)
+                self._due_before = None
+                self._find_next_due(due_before)
             self.pump()
 
         load.add_done_callback(loaded)
 
-    def _find_next_due(self, now: float) -> None:
-        """All that was due at `now` is in memory; what was put off is looked at when its time comes."""
+    def _find_next_due(self, due_before: float) -> None:
+        """All that was due then is in memory; what was put off longer is looked at when its time comes.
+
+        `due_before` is the time of the first of several loads: what came due behind their back is looked at now.
+        """
 
         def found(future: asyncio.Future[float | None]) -> None:
             if future.exception() is not None:
@@ -273,7 +281,7 @@ class Outbox:
             elif (due_at := future.result()) is not None:
                 self._look_at(due_at)
 
-        self._store.next_owed(self.listener, self.account, now).add_done_callback(found)
+        self._store.next_owed(self.listener, self.account, due_before).add_done_callback(found)
 
 
 class Delivery:

@@ -143,6 +143,14 @@ async def test_an_attempt_that_was_under_way_is_known_after_a_crash(open_store: 
     assert [(item.message.message_id, item.begun) for item in queued] == [(1, False), (2, True)]
 
 
+async def test_the_lanes_of_what_is_not_final(store: Store) -> None:
+    assert await store.lanes() == []
+    await store.accept([entry(1, leased=True, plan=("a",)), entry(2, plan=("b",)), entry(3, leased=True, plan=("c",))])
+    await store.accept([entry(4, leased=True, plan=("d",)), entry(5, plan=("b",)), rejected(message(6))])
+    await store.settle([sent(3, "ref-3", "c"), failed(message(4), lane="d")])
+    assert sorted(await store.lanes()) == ["a", "b", "c"]
+
+
 # --- settled
 
 
@@ -271,15 +279,6 @@ async def test_purged_is_what_is_final_for_long_enough(store: Store) -> None:
     assert await store.purge(NOW + 50, 10) == 2
     assert [await store.find(number) is None for number in range(1, 6)] == [True, True, False, False, False]
     assert store.queued == 2
-
-
-async def test_a_purge_forgets_the_parts_too(store: Store) -> None:
-    await store.accept([], [part(1, 1, 2), part(2, 2, 2)])
-    await store.accept([entry(1, leased=True, joins=(1, 2), report_on=ReportOn.NEVER)])
-    await store.settle([failed(message(1, report_on=ReportOn.NEVER))])
-    assert await store.purge(NOW + 50, 10) == 1
-    assert await store.find(2) is None
-    assert store.parts() == []
 
 
 async def test_a_purge_keeps_what_is_still_owed(store: Store) -> None:

@@ -90,6 +90,17 @@ async def test_put_off_it_comes_again_in_its_place(store: Store) -> None:
     assert await store.owing() == [("smpp", "shop", NOW + 30)]
 
 
+async def test_when_the_next_of_what_was_put_off_is_due(store: Store) -> None:
+    first, second, _ = await _owe(store, 1, 2, 3)
+    await _owe(store, 4, account="other")
+    assert await store.next_owed("smpp", "shop", NOW) is None  # all of it is due
+    first.due_at, second.due_at = NOW + 60, NOW + 30
+    await store.postpone([first, second])
+    assert await store.next_owed("smpp", "shop", NOW) == NOW + 30
+    assert await store.next_owed("smpp", "shop", NOW + 30) == NOW + 60
+    assert await store.next_owed("smpp", "other", NOW) is None
+
+
 async def test_what_is_put_off_is_what_was_given_at_the_call(store: Store) -> None:
     (owed,) = await _owe(store, 1)
     owed.due_at = NOW + 30

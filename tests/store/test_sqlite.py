@@ -295,6 +295,15 @@ async def test_a_failed_purge_looks_again_where_it_was(store: SqliteStore, elsew
     assert await store.purge(NOW + 50, 3) == 3
 
 
+async def test_a_purged_message_leaves_nothing(store: SqliteStore, elsewhere: Elsewhere) -> None:
+    await store.accept([], [part(1, 1, 2), part(2, 2, 2), part(3, 1, 2)])
+    await store.accept([entry(1, leased=True, joins=(1, 2))])
+    owed = await store.settle([failed(message(1))])
+    await store.handed([(item, {}) for item in owed])
+    assert await store.purge(NOW + 50, 10) == 1
+    assert [elsewhere.count(table) for table in ("message", "part", "owed")] == [0, 1, 0]
+
+
 async def test_a_failing_read_is_told(store: SqliteStore, elsewhere: Elsewhere) -> None:
     await store.accept([entry(1)])
     elsewhere.execute("ALTER TABLE message RENAME TO gone")

@@ -189,6 +189,7 @@ class Connection(asyncio.Protocol):
                 )
                 pdus.append(event.pdu)
             except Refusal as refusal:
+                metrics.refused.add("smpp", account.name, refusal.reason)
                 self._refuse(event.pdu, refusal)
             except StoreUnavailable:
                 session.refuse(event.pdu, Status.RSYSERR)
@@ -216,12 +217,10 @@ class Connection(asyncio.Protocol):
         else:
             for sequence, message_id in kept:
                 session.submitted(sequence, shown_id(message_id, account.settings))
-            metrics.accepted.add("smpp", account.name, count=len(kept))
         self.flush()
         self._steer()
 
     def _refuse(self, pdu: Pdu, refusal: Refusal) -> None:
-        metrics.refused.add("smpp", self._name or "", refusal.reason)
         log.info("submit_refused", account=self._name, reason=refusal.reason, text=refusal.text)
         self.session.refuse(pdu, status_of(refusal))
 

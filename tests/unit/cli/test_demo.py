@@ -14,7 +14,6 @@ import pytest_asyncio
 import standardwebhooks
 from rich.console import Console
 
-from bridge.cli import demo as demo_module
 from bridge.cli.clients import Protocol
 from bridge.cli.demo import Journey, Stage, _config_file, _print_new, _run, _table
 from bridge.config.loader import load
@@ -98,11 +97,8 @@ def test_configuration_is_the_one_that_is_shown(tmp_path: Path) -> None:
     assert {listener.listen.port for listener in (*config.listeners.smpp, *config.listeners.smtp)} == {0}
 
 
-async def test_missing_report_is_named_and_the_code_is_1(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(demo_module, "_GIVE_UP_S", 0.2)  # less than the provider takes
-    assert await _run(once=True) == 1
+async def test_missing_report_is_named_and_the_code_is_1(capsys: pytest.CaptureFixture[str]) -> None:
+    assert await _run(once=True, give_up_s=0.2) == 1  # less than the provider takes
     out = capsys.readouterr().out
     for protocol in Protocol:
         assert f"{protocol}: its report did not come back" in out

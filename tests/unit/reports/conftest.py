@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from unit.reports.hands import SlowReads
 from unit.world import Api, Clock, Store, api_served, store_at
 
 from bridge.transport import Transport
@@ -32,3 +33,10 @@ async def api() -> AsyncIterator[Api]:
 async def transport() -> AsyncIterator[Transport]:
     async with Transport() as made:
         yield made
+
+
+@pytest.fixture
+async def slow_store(tmp_path: Path, clock: Clock) -> AsyncIterator[SlowReads]:
+    store = SlowReads(tmp_path / "slow.db", clock())
+    yield store
+    await store.close()

@@ -74,3 +74,18 @@ class Hand:
             if not self.under_way:
                 await self.until(len(self.got) + 1)
             self.confirm()
+
+
+class SlowReads(Store):
+    """What was read arrives only when `go` is set."""
+
+    go: asyncio.Event | None = None
+
+    def owed(self, listener: str, account: str, after: int, limit: int, now: float) -> asyncio.Future[list[Owed]]:
+        return asyncio.ensure_future(self._when_told(super().owed(listener, account, after, limit, now)))
+
+    async def _when_told(self, read: asyncio.Future[list[Owed]]) -> list[Owed]:
+        owed = await read
+        if self.go is not None:
+            await self.go.wait()
+        return owed

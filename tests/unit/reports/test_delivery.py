@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
-from unit.reports.hands import Hand, on_disk, owe
+from unit.reports.hands import Hand, SlowReads, on_disk, owe
 from unit.world import Clock, Store, message_of, queued_entry, until
 
 from bridge.message import Owed, Report, State
@@ -185,28 +184,6 @@ async def test_one_that_a_load_has_brought_is_not_taken_again(outbox: Outbox, st
     outbox.offer(items)  # the news of the commit comes after the load
     await hand.take_all(3)
     assert hand.got == [1, 2, 3]
-
-
-class SlowReads(Store):
-    """What was read arrives only when `go` is set."""
-
-    go: asyncio.Event | None = None
-
-    def owed(self, listener: str, account: str, after: int, limit: int, now: float) -> asyncio.Future[list[Owed]]:
-        return asyncio.ensure_future(self._when_told(super().owed(listener, account, after, limit, now)))
-
-    async def _when_told(self, read: asyncio.Future[list[Owed]]) -> list[Owed]:
-        owed = await read
-        if self.go is not None:
-            await self.go.wait()
-        return owed
-
-
-@pytest.fixture
-async def slow_store(tmp_path: Path, clock: Clock) -> Iterator[SlowReads]:
-    store = SlowReads(tmp_path / "slow.db", clock())
-    yield store
-    await store.close()
 
 
 async def test_what_was_confirmed_while_a_load_ran_does_not_come_back(slow_store: SlowReads, clock: Clock) -> None:

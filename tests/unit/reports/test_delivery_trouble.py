@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
-from unit.reports.hands import Hand, on_disk, owe
+from unit.reports.hands import Hand, SlowReads, on_disk, owe
 from unit.world import Clock, Store, locked, message_of, queued_entry, until
 
 from bridge.message import Report, State
@@ -65,6 +65,27 @@ async def test_those_that_failed_at_different_times_all_come_again(outbox: Outbo
         await asyncio.sleep(0.02)
     await hand.take_all(6)
     assert hand.got == [1, 2, 3, 1, 2, 3]
+
+
+@pytest.mark.usefixtures("quick")
+async def test_what_comes_due_behind_the_back_of_a_load_is_not_lost(
+    slow_store: SlowReads, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.reports.delivery._LOAD", 1)
+    outbox = Outbox("smpp", "acme", slow_store, kept_s=DAY_S, clock=clock)
+    hand = Hand(outbox, window=10)
+    first, second, _ = await owe(slow_store, clock, [1, 2, 3])
+    start = clock()
+    first.due_at, second.due_at = start + 0.3, start + 0.1
+    await slow_store.postpone([first, second])
+    outbox.look()
+    await until(lambda: hand.got == [3] and not outbox._on_disk)
+    slow_store.go = asyncio.Event()
+    await until(lambda: clock() > start + 0.35)  # the load that found the second is past the first by now
+    slow_store.go.set()
+    await hand.until(3)
+    assert hand.got == [3, 2, 1]
+    outbox.stop()
 
 
 async def test_delays_grow_up_to_an_hour_and_are_on_disk(outbox: Outbox, store: Store, clock: Clock) -> None:
