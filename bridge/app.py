@@ -72,6 +72,7 @@ class App:
         self._tasks: list[asyncio.Task[None]] = []
         self._senders: dict[tuple[str, str], Sender] = {}  # by listener and account
         self._broken = False  # a loop has ended that never should
+        self._stopping = False
         self.smpp: list[SmppServer] = []
         self.smtp: list[SmtpServer] = []
         self.http: list[HttpServer] = []
@@ -156,7 +157,8 @@ class App:
         log.warning("provider_gone", provider=name, hint="its messages go on to their plan's next provider, or fail")
         provider = Gone(name, ProviderSettings(type="gone", on_unsure="hold"), self._references)
         lane = self._add_lane(provider)
-        self._start_lane(provider)
+        if not self._stopping:
+            self._start_lane(provider)
         return lane
 
     async def _listen(self) -> None:
@@ -239,20 +241,23 @@ class App:
         What has not been sent stays in the store for the next start.
         """
         self._ready = False
+        self._stopping = True
         self._notifier.send(STOPPING=1)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         listeners: list[SmppServer | SmtpServer | HttpServer] = [*self.smpp, *self.smtp, *self.http]
-        await _stop(*(listener.stop() for listener in listeners))
-        if hasattr(self, "lanes"):
-            await _stop(*(lane.stop(grace_s) for lane in self.lanes.values()))
+        lanes = self.lanes.values() if hasattr(self, "lanes") else ()
+        # At once: what listeners still take goes to disk only, and is acknowledged from there.
+        await _stop(*(listener.stop() for listener in listeners), *(lane.stop(grace_s) for lane in lanes))
         await _stop(*(sender.stop(min(grace_s, _HAND_OVER_S)) for sender in self._senders.values()))
         if hasattr(self, "delivery"):
             self.delivery.stop()
         if hasattr(self, "transport"):
             await _stop(self.transport.close())
+        if hasattr(self, "_passwords"):
+            self._passwords.close()
         if hasattr(self, "store"):
             await self.store.close()
 

@@ -28,7 +28,6 @@ import typer
 import uvloop
 from aiohttp import web
 from aiosmtpd.smtp import SMTP, Envelope
-from pydantic import SecretStr
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -39,7 +38,6 @@ from bridge.cli.clients import CLIENTS, NotSent, Order, Protocol, Taken, credent
 from bridge.cli.simulator import BsgSimulator
 from bridge.cli.trace import describe
 from bridge.config.loader import load
-from bridge.config.schema import Config
 from bridge.errors import ConfigError, StoreUnavailable
 from bridge.store import Event
 from bridge.telemetry import logs
@@ -47,8 +45,6 @@ from bridge.telemetry import logs
 _PROVIDER_KEY = "demo-provider-key"
 _PROVIDER_CALLBACK = "/callbacks/bsg/demo-token"
 _CALLBACK_KEY = b"thirty-two octets, known to both"
-# SMPP holds 8 characters (3.4 §4.1.1), and clients cut off what is longer.
-_SMPP_PASSWORD = "demo-pw"  # noqa: S105 - of a bridge that only this machine reaches
 _NUMBERS = {Protocol.SMPP: "+380501234501", Protocol.SMTP: "+380501234502", Protocol.HTTP: "+380501234503"}
 _STATUS_DELAY_S = 0.5  # slow enough to watch
 _GIVE_UP_S = 30.0
@@ -135,10 +131,11 @@ class Stage:
         env = {
             "DEMO_DIR": str(self._directory),
             "DEMO_PROVIDER": provider_url,
+            "DEMO_CALLBACK": f"http://127.0.0.1:{site.port}/reports",
             "DEMO_SMARTHOST_PORT": str(mailbox.sockets[0].getsockname()[1]),
         }
         with resources.as_file(_config_file()) as path:
-            config = _completed(load(path, env=env), f"http://127.0.0.1:{site.port}/reports")
+            config = load(path, env=env)
         self.app = App(config)
         await self.app.start()
         self._stack.push_async_callback(self.app.stop, _GRACE_S)
@@ -177,20 +174,6 @@ def _config_file() -> Traversable:
     """`demo.yaml`, which an installed package has beside this file, and a working copy among its configurations."""
     packaged = resources.files("bridge.cli") / "demo.yaml"
     return packaged if packaged.is_file() else Path(__file__).parents[2] / "config" / "demo.yaml"
-
-
-def _completed(config: Config, callback_url: str) -> Config:
-    """The configuration with what the file cannot hold: a callback, whose port is known only now, and a password
-    that every SMPP client can send.
-    """
-    account = config.accounts["demo"]
-    assert account.smpp is not None
-    assert account.http is not None
-    secret = SecretStr("whsec_" + base64.b64encode(_CALLBACK_KEY).decode())
-    http = account.http.model_copy(update={"callback": callback_url, "callback_secret": secret})
-    smpp = account.smpp.model_copy(update={"password": SecretStr(_SMPP_PASSWORD)})
-    accounts = {**config.accounts, "demo": account.model_copy(update={"smpp": smpp, "http": http})}
-    return config.model_copy(update={"accounts": accounts})
 
 
 def _is_signed(request: web.BaseRequest, body: bytes) -> bool:

@@ -21,6 +21,7 @@ COMPLETE = CONFIG / "bridge.yaml"
 ENV = {
     "BSG_KEY": "key",
     "DEMO_DIR": "/tmp/demo",
+    "DEMO_CALLBACK": "http://127.0.0.1:1/reports",
     "DEMO_PROVIDER": "http://127.0.0.1:1",
     "DEMO_SMARTHOST_PORT": "1025",
 }
