@@ -103,7 +103,7 @@ class Mailbox:
         answer = self.answering(mail)
         if answer.startswith("2"):
             self.mails.append(mail)
-            self.envelopes.append((envelope.mail_from or "", list(envelope.rcpt_tos)))
+            self.envelopes.append(((envelope.mail_from or "").strip("<>"), list(envelope.rcpt_tos)))
         self.news.tell()
         return answer
 

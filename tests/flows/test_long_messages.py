@@ -7,7 +7,7 @@ import itertools
 import random
 
 import pytest
-from flows.bridges import Bridge
+from flows.bridges import Bridge, until
 from flows.bsg_server import BsgServer
 from flows.conftest import Start
 from listeners.smpp.esme import SUBMIT_SM, TX, Answer, Esme, submit_body, tlv
@@ -15,9 +15,9 @@ from listeners.smpp.esme import SUBMIT_SM, TX, Answer, Esme, submit_body, tlv
 from bridge.sms.encoding import encode
 
 NUMBER = "380501234567"
-# The second cut goes through an escape pair.
-TEXT = "Dear customer, " + "0123456789" * 20 + "€" * 40
-UNICODE = "Шановний клієнте 🙂 " * 12
+# The first cut goes through an escape pair, or a surrogate pair.
+TEXT = "Dear customer! " + "0123456789" * 10 + "!" + "€" * 120
+UNICODE = "Шановний клієнте: " * 3 + "123456789 10" + "🙂" * 40
 
 _references = itertools.count(random.randrange(200))
 
@@ -40,9 +40,10 @@ routes: [{{send: [bsg]}}]
 
 def parts(text: str, scheme: str, reference: int, to: str = NUMBER) -> list[bytes]:
     """The bodies of the submit_sm that carry a text."""
-    alphabet, size, data_coding = ("gsm7", 153, 0) if text == TEXT else ("ucs2", 133, 8)
+    alphabet, size, data_coding = ("gsm7", 153, 0) if text == TEXT else ("ucs2", 134, 8)
     octets = encode(text, alphabet)
     cuts = [octets[start : start + size] for start in range(0, len(octets), size)]
+    assert cuts[0].endswith(b"\x1b" if text == TEXT else b"\xd8\x3d")
     bodies = []
     for number, cut in enumerate(cuts, 1):
         own = tlv(0x0204, bytes((0, number)))
@@ -73,13 +74,10 @@ async def receipts(clients: list[Esme], count: int) -> dict[str, str]:
     def told() -> list[tuple[str, str]]:
         return [(deliver.receipt["id"], deliver.receipt["stat"]) for client in clients for deliver in client.delivered]
 
-    async with asyncio.timeout(15):
-        while len(told()) < count:
-            waits = [asyncio.create_task(client.until(lambda n=len(told()): len(told()) > n)) for client in clients]
-            _, waiting = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-            for task in waiting:
-                task.cancel()
-            await asyncio.gather(*waiting, return_exceptions=True)
+    async def look() -> bool:
+        return len(told()) >= count
+
+    await until(look)
     assert len(dict(told())) == len(told())
     return dict(told())
 

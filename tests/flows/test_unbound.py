@@ -69,7 +69,7 @@ async def test_a_restart_in_the_middle(start: Start) -> None:
     """What was told and not confirmed is told again."""
     bridge = await start(CONFIGURATION)
     message_ids = await submit_and_leave(bridge, 10)
-    client = await Esme.bound(bridge.smpp, RX)
+    client = await Esme.connect(bridge.smpp)
     confirmed: list[str] = []
 
     def answer(deliver: object) -> int | None:
@@ -79,6 +79,7 @@ async def test_a_restart_in_the_middle(start: Start) -> None:
         return 0
 
     client.answering = answer
+    await client.bind(RX)
     await client.receipts(10)
 
     async def four() -> bool:

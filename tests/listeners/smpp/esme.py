@@ -248,6 +248,7 @@ class Esme:
         except (asyncio.IncompleteReadError, OSError):
             pass
         finally:
+            self.writer.close()
             self.closed.set()
             self._news.set()
             for answer in self._waiting.values():

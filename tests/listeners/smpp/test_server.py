@@ -179,6 +179,7 @@ async def test_stop_answers_what_was_taken_before_it_unbinds(serve: Serve, bound
     client.request(SUBMIT_SM, submit_body("380501234567"))
     await world.ledger.until(1)
     stopping = asyncio.create_task(server.stop(10))
+    await asyncio.sleep(0)  # it has begun
     late = await client.submit("380501234567")
     assert late.status == 0x08  # come again: to the next process
     world.ledger.held.set()

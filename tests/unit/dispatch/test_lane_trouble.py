@@ -1,11 +1,10 @@
-"""A lane in bad times: providers that fail, throttle, say nothing or lie, a store that is away, and the end."""
+"""A lane in bad times: providers that fail, throttle or lie, a store that is away, and the end."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -14,167 +13,8 @@ from unit.world import Api, Clock, Plain, Reply, Store, locked, message_of, plai
 
 from bridge.message import Message, Outcome, Reason, State
 from bridge.providers._contract import Attempt, Request, Response
-from bridge.store import Stage
-from bridge.transport import Transport
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
-
-
-def silent_until(api: Api, count: int) -> None:
-    """The API hangs up on the first `count` requests."""
-    left = [count]
-
-    async def answer(items: list[dict[str, str]]) -> Reply | None:
-        left[0] -= 1
-        return None if left[0] >= 0 else Reply(body=["accepted"] * len(items))
-
-    api.answer = answer
-
-
-# --- unsure -----------------------------------------------------------------------------------------------------------
-
-
-async def test_an_idempotent_provider_is_asked_again_when_it_did_not_answer(
-    dispatch: Dispatch, store: Store, api: Api, second_api: Api
-) -> None:
-    silent_until(api, 4)
-    dispatch.lane(plain(api, "one", can={"idempotent": True}))
-    dispatch.lane(plain(second_api, "two"))
-    await dispatch.submit(message_of(1))
-    await store.until_settled(5)
-    record = await store.record_of(1)
-    assert (record.state, record.provider, api.sends.total(), second_api.order) == (State.ENROUTE, "one", 5, [])
-
-
-async def test_another_provider_is_not_sent_what_it_did_not_answer(dispatch: Dispatch, store: Store, api: Api) -> None:
-    silent_until(api, 1)
-    dispatch.lane(plain(api, report_timeout="1h"))
-    await dispatch.submit(message_of(1))
-    (done,) = await store.until_settled(1)
-    assert (done.stage, done.state) == (Stage.SENT, State.ENROUTE)  # held: a report or a poll may tell
-    assert api.sends.total() == 1
-    assert dispatch.owed == []
-
-
-async def test_fail_ends_what_was_not_answered(dispatch: Dispatch, store: Store, api: Api) -> None:
-    silent_until(api, 1)
-    dispatch.lane(plain(api, on_unsure="fail"))
-    await dispatch.submit(message_of(1))
-    await store.until_settled(1)
-    record = await store.record_of(1)
-    assert (record.state, record.reason, len(dispatch.owed)) == (State.UNKNOWN, Reason.UNSURE, 1)
-
-
-async def test_retry_sends_again_also_at_a_provider_that_does_not_know_references(
-    dispatch: Dispatch, store: Store, api: Api
-) -> None:
-    silent_until(api, 2)
-    dispatch.lane(plain(api, on_unsure="retry"))
-    await dispatch.submit(message_of(1))
-    await store.until_settled(3)
-    assert api.sends.total() == 3
-    assert (await store.record_of(1)).state is State.ENROUTE
-
-
-async def test_what_may_have_been_sent_does_not_expire(
-    dispatch: Dispatch, store: Store, api: Api, clock: Clock
-) -> None:
-    silent_until(api, 1000)
-    dispatch.lane(plain(api, can={"idempotent": True}))
-    await dispatch.submit(message_of(1, expires_at=clock() + 0.2))
-    await until(lambda: store.settled and store.settled[-1].stage is Stage.SENT)
-    record = await store.record_of(1)
-    assert record.state is State.ENROUTE
-    assert record.timeline[-1]["event"] == "expired"
-
-
-# --- the mark of an attempt that has begun ----------------------------------------------------------------------------
-
-
-async def crash_in_flight(path: Path, api: Api, clock: Clock, *names: str, **can: Any) -> None:
-    """A process that ends between a request and its answer; the providers are all of the same kind."""
-    hang = asyncio.Event()
-
-    async def answer(items: list[dict[str, str]]) -> Reply | None:
-        await hang.wait()
-        return None
-
-    api.answer = answer
-    store = Store(path / "bridge.db", clock())
-    async with Transport() as transport:
-        dispatch = Dispatch(store, transport, clock)
-        for name in names:
-            dispatch.lane(plain(api, name, can=can))
-        await dispatch.submit(message_of(1))
-        await api.until(1)
-        await dispatch.stop(0.0)
-        assert store.settled == []
-        await store.close()
-    hang.set()
-    api.answer = says("accepted")
-
-
-async def test_an_interrupted_send_is_not_repeated_where_that_would_double_it(
-    tmp_path: Path, api: Api, clock: Clock, transport: Transport
-) -> None:
-    await crash_in_flight(tmp_path, api, clock, "plain")
-    store = Store(tmp_path / "bridge.db", clock())
-    dispatch = Dispatch(store, transport, clock)
-    dispatch.lane(plain(api))
-    (done,) = await store.until_settled(1)
-    await dispatch.stop()
-    assert (done.stage, done.event["event"], done.event["native"]) == (Stage.SENT, "unsure", "interrupted")
-    assert api.sends.total() == 1
-    await store.close()
-
-
-async def test_an_interrupted_send_is_repeated_where_references_are_known(
-    tmp_path: Path, api: Api, clock: Clock, transport: Transport
-) -> None:
-    await crash_in_flight(tmp_path, api, clock, "plain", idempotent=True)
-    store = Store(tmp_path / "bridge.db", clock())
-    dispatch = Dispatch(store, transport, clock)
-    dispatch.lane(plain(api, can={"idempotent": True}))
-    (done,) = await store.until_settled(1)
-    await dispatch.stop()
-    assert (done.stage, done.event["event"], api.sends.total()) == (Stage.SENT, "sent", 2)
-    await store.close()
-
-
-async def test_an_interrupted_send_never_goes_on_to_another_provider(
-    tmp_path: Path, api: Api, second_api: Api, clock: Clock, transport: Transport
-) -> None:
-    await crash_in_flight(tmp_path, api, clock, "one", "two", idempotent=True)
-    api.answer = says("no_credit", "later", "later", "later", "accepted")
-    store = Store(tmp_path / "bridge.db", clock())
-    dispatch = Dispatch(store, transport, clock)
-    first = dispatch.lane(plain(api, "one", can={"idempotent": True}))
-    dispatch.lane(plain(second_api, "two"))
-    await store.until_settled(1)
-    clock.offset_s += 61  # the pause is over
-    await store.until_settled(5)
-    await dispatch.stop()
-    assert second_api.order == []
-    assert not first.breaker.open
-    assert (await store.record_of(1)).provider == "one"
-    await store.close()
-
-
-async def test_a_mark_that_cannot_be_stored_means_not_sent(
-    dispatch: Dispatch, store: Store, api: Api, tmp_path: Path
-) -> None:
-    lane = dispatch.lane(plain(api), start=False)
-    await dispatch.submit(message_of(1))
-    await until(lambda: lane.waiting == 1)
-    with locked(tmp_path), capture_logs() as logs:
-        lane.start()
-        await until(lambda: any(line["event"] == "settle_failed" for line in logs))
-        assert api.order == []
-    settled = await store.until_settled(2)
-    assert [done.event["event"] for done in settled] == ["retry", "sent"]
-    assert settled[0].reason is Reason.UNAVAILABLE
-    assert not lane.breaker.open
-    assert api.sends.total() == 1
 
 
 # --- the breaker ------------------------------------------------------------------------------------------------------

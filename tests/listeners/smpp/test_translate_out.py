@@ -1,0 +1,202 @@
+"""What is owed to deliver_sm: receipts and inbound messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from listeners.smpp.submissions import NOW, SETTINGS, taken, with_alphabet
+
+from bridge.listeners.smpp.translate import deliver_sm_from_report, deliver_sms_from_inbound, shown_id
+from bridge.message import FINAL, Inbound, Message, Owed, Part, Reason, Report, ReportOn, Segment, State
+from bridge.smpp.codec import decode as decode_pdu
+from bridge.smpp.codec import encode as encode_pdu
+from bridge.smpp.enums import Tag
+from bridge.smpp.pdus import DeliverSm
+from bridge.smpp.receipts import parse_receipt
+from bridge.sms import join
+from bridge.sms.encoding import decode
+
+# --- receipts ----------------------------------------------------------------------------------------------------
+
+
+def report(state: State = State.DELIVERED, reason: Reason | None = None, at: float | None = NOW + 90) -> Report:
+    return Report(state=state, reason=reason, at=at, message_id=7)
+
+
+def owed(message: Message, told: Report, known_id: int = 7, part: Part | None = None) -> Owed:
+    return Owed(
+        account="acme-account",
+        listener="smpp",
+        created_at=NOW + 120,
+        due_at=NOW + 120,
+        known_id=known_id,
+        message=message,
+        report=told,
+        part=part,
+    )
+
+
+def receipt(message: Message, told: Report, version: str = "3.4", **changes: Any) -> DeliverSm:
+    pdu = deliver_sm_from_report(owed(message, told, **changes), SETTINGS, version)
+    again = decode_pdu(encode_pdu(pdu, 1))
+    assert isinstance(again, DeliverSm)
+    return again
+
+
+def test_a_receipt() -> None:
+    pdu = receipt(taken(), report())
+    assert (pdu.source_addr_ton, pdu.source_addr_npi, pdu.source_addr) == (1, 1, "380501234567")
+    assert (pdu.dest_addr_ton, pdu.dest_addr_npi, pdu.destination_addr) == (5, 0, "ACME")
+    assert (pdu.esm_class, pdu.data_coding, pdu.registered_delivery) == (0x04, 0, 0)
+    assert pdu.short_message == (
+        b"id:7 sub:001 dlvrd:001 submit date:2611221837 done date:2611221838 stat:DELIVRD err:000 text:hello"
+    )
+    assert pdu.tlvs == ((Tag.RECEIPTED_MESSAGE_ID, b"7\0"), (Tag.MESSAGE_STATE, b"\x02"))
+
+
+@pytest.mark.parametrize("state", sorted(FINAL))
+def test_a_receipt_for_every_final_state(state: State) -> None:
+    pdu = receipt(taken(), report(state))
+    said = parse_receipt(pdu.short_message.decode("ascii"))
+    assert said is not None
+    assert said.state == state
+    assert pdu.tlv(Tag.MESSAGE_STATE) == bytes((state,))
+
+
+def test_the_error_of_a_receipt() -> None:
+    pdu = receipt(taken(), report(State.UNDELIVERABLE, Reason.ABSENT_SUBSCRIBER))
+    assert b" dlvrd:000 " in pdu.short_message
+    assert b" stat:UNDELIV err:027 " in pdu.short_message
+
+
+def test_a_receipt_for_3_3_has_no_tlvs() -> None:
+    pdu = receipt(taken(tlvs=((Tag.USER_MESSAGE_REFERENCE, b"\0\1"),)), report(), "3.3")
+    assert pdu.tlvs == ()
+    assert pdu.short_message.startswith(b"id:7 ")
+
+
+def test_an_id_in_hex() -> None:
+    settings = SETTINGS.model_copy(update={"message_id": "hex"})
+    assert shown_id(0xBEEF, settings) == "beef"
+    pdu = deliver_sm_from_report(owed(taken(), report(), known_id=0xBEEF), settings, "3.4")
+    assert pdu.short_message.startswith(b"id:beef ")
+    assert pdu.tlv(Tag.RECEIPTED_MESSAGE_ID) == b"beef\0"
+
+
+def test_addresses_come_back_as_they_were_given() -> None:
+    message = taken(source_addr_ton=0, source_addr="", dest_addr_ton=2, destination_addr="0501234567", region="UA")
+    pdu = receipt(message, report())
+    assert (pdu.source_addr_ton, pdu.source_addr) == (2, "0501234567")
+    assert (pdu.dest_addr_ton, pdu.dest_addr_npi, pdu.destination_addr) == (0, 0, "")
+
+
+def test_user_message_reference_comes_back() -> None:
+    pdu = receipt(taken(tlvs=((Tag.USER_MESSAGE_REFERENCE, b"\x12\x34"),)), report())
+    assert pdu.tlv(Tag.USER_MESSAGE_REFERENCE) == b"\x12\x34"
+
+
+def test_a_receipt_for_a_part() -> None:
+    """It has the id of the part, and what the part's own PDU said."""
+    native = {"source": (5, 0, "ACME"), "destination": (2, 1, "0501234567"), "user_message_reference": b"\0\2"}
+    part = Part(part_id=9, number=2, report_on=ReportOn.FINAL, native=native)
+    pdu = receipt(taken(tlvs=((Tag.USER_MESSAGE_REFERENCE, b"\0\1"),)), report(), known_id=9, part=part)
+    assert pdu.short_message.startswith(b"id:9 ")
+    assert pdu.tlv(Tag.RECEIPTED_MESSAGE_ID) == b"9\0"
+    assert pdu.tlv(Tag.USER_MESSAGE_REFERENCE) == b"\0\2"
+    assert (pdu.source_addr_ton, pdu.source_addr) == (2, "0501234567")
+
+
+@pytest.mark.parametrize("at", [None, 0.0, -1.0, 1.8e12, 1e300])
+def test_a_provider_without_a_usable_clock(at: float | None) -> None:
+    assert b" done date:2611221839 " in receipt(taken(), report(at=at)).short_message
+
+
+def test_text_that_is_not_ascii() -> None:
+    pdu = receipt(taken(data_coding=8, short_message="Привіт @ 🙂".encode("utf-16-be")), report())
+    assert pdu.short_message.endswith(b"text:?????? ? ?")
+
+
+# --- inbound -----------------------------------------------------------------------------------------------------
+
+
+def delivered(text: str, version: str = "3.4", alphabet: str = "gsm7", **fields: str) -> list[DeliverSm]:
+    inbound = Inbound(**{"source": "380501234567", "destination": "380441234567", "text": text, **fields})
+    thing = Owed(account="a", listener="smpp", created_at=NOW, due_at=NOW, known_id=0x1FE, inbound=inbound)
+    pdus = []
+    for pdu in deliver_sms_from_inbound(thing, with_alphabet(alphabet), version):
+        again = decode_pdu(encode_pdu(pdu, 1))
+        assert isinstance(again, DeliverSm)
+        pdus.append(again)
+    return pdus
+
+
+def joined(pdus: list[DeliverSm], alphabet: str) -> str:
+    """What a client makes of the parts."""
+    segments = []
+    for pdu in pdus:
+        assert pdu.esm_class == 0x40
+        length, element, size, reference, total, number = pdu.short_message[:6]
+        assert (length, element, size, reference, total) == (5, 0, 3, 0xFE, len(pdus))
+        segments.append(
+            Segment(
+                reference=reference,
+                total=total,
+                number=number,
+                scheme="udh8",
+                octets=pdu.short_message[6:],
+                alphabet=alphabet,
+            )
+        )
+    text = join.join(segments)
+    assert isinstance(text, str)
+    return text
+
+
+def test_an_inbound_message() -> None:
+    (pdu,) = delivered("hello @ €")
+    assert (pdu.source_addr_ton, pdu.source_addr_npi, pdu.source_addr) == (1, 1, "380501234567")
+    assert (pdu.dest_addr_ton, pdu.dest_addr_npi, pdu.destination_addr) == (1, 1, "380441234567")
+    assert (pdu.esm_class, pdu.data_coding, pdu.tlvs) == (0, 0, ())
+    assert pdu.short_message == b"hello \x00 \x1be"
+
+
+def test_an_inbound_message_in_ucs2() -> None:
+    (pdu,) = delivered("Привіт 🙂")
+    assert (pdu.data_coding, pdu.short_message.decode("utf-16-be")) == (8, "Привіт 🙂")
+
+
+def test_addresses_that_are_not_international() -> None:
+    (pdu,) = delivered("x", source="Bank", destination="7700")
+    assert (pdu.source_addr_ton, pdu.source_addr_npi, pdu.source_addr) == (5, 0, "Bank")
+    assert (pdu.dest_addr_ton, pdu.dest_addr_npi, pdu.destination_addr) == (0, 0, "7700")
+
+
+def test_addresses_that_no_pdu_can_hold() -> None:
+    (pdu,) = delivered("x", source="Банк\0", destination="1" * 40)
+    assert pdu.source_addr == "?????"
+    assert pdu.destination_addr == "1" * 20
+
+
+@pytest.mark.parametrize(("text", "alphabet"), [("a" * 300 + "€" * 100, "gsm7"), ("ї🙂" * 90, "ucs2")])
+def test_a_long_inbound_message(text: str, alphabet: str) -> None:
+    pdus = delivered(text)
+    assert len(pdus) > 1
+    assert joined(pdus, alphabet) == text
+
+
+def test_a_very_long_inbound_message() -> None:
+    text = "0123456789" * 200
+    (pdu,) = delivered(text)
+    assert (pdu.esm_class, pdu.short_message) == (0, b"")
+    assert pdu.tlv(Tag.MESSAGE_PAYLOAD) == text.encode()
+    # 3.3 has no TLVs: it is told in parts, however many.
+    assert joined(delivered(text, "3.3"), "gsm7") == text
+
+
+@pytest.mark.parametrize("alphabet", ["gsm7", "latin1", "ascii", "utf8", "cp1252"])
+@pytest.mark.parametrize("text", ["hello", "a@b", "{é}", "є"])
+def test_an_inbound_message_is_read_as_it_was_written(text: str, alphabet: str) -> None:
+    """A client reads data_coding 0 in its account's alphabet."""
+    (pdu,) = delivered(text, alphabet=alphabet)
+    assert decode(pdu.short_message, {0: alphabet, 8: "ucs2"}[pdu.data_coding]) == text
