@@ -411,8 +411,12 @@ class Lane:
 
     def _judge(self, outcomes: Sequence[Outcome], now: float, probe: bool) -> None:
         """What the outcomes of a request say about the provider itself; one that works may still fail for some."""
-        for outcome in outcomes:
-            metrics.attempts.add(self.name, _KINDS[type(outcome)])
+        kinds = [_KINDS[type(outcome)] for outcome in outcomes]
+        for kind in set(kinds):
+            metrics.attempts.add(self.name, kind, count=kinds.count(kind))
+        if kinds.count("accepted") == len(kinds) and not self.breaker.open:
+            self.breaker.succeeded()
+            return
         retries = [outcome for outcome in outcomes if isinstance(outcome, Retry)]
         paused = next((retry for retry in retries if retry.pause), None)
         if paused is not None:

@@ -27,6 +27,7 @@ from bridge.providers._contract import (
     Heard,
     ProviderSettings,
     Reference,
+    References,
     Request,
     Response,
     decode,
@@ -35,6 +36,7 @@ from bridge.providers._contract import (
 )
 from bridge.values import BaseUrl, Secret
 
+_OBJECT = dict[str, Any]  # made once: subscribing a type costs more than looking a decoder up
 _encode = msgspec.json.Encoder().encode
 _VALIDITY_H = 72  # the longest, and the default
 _DUPLICATE = Accepted()
@@ -142,6 +144,12 @@ class Provider(_contract.Provider):
     )
     settings: Settings
 
+    def __init__(self, name: str, settings: Settings, references: References) -> None:
+        super().__init__(name, settings, references)
+        self._headers = {"X-API-KEY": settings.api_key.get_secret_value()}
+        self._create_headers = {**self._headers, "Content-Type": "application/json"}
+        self._create_url = f"{settings.base_url}/sms/create"
+
     def batch_key(self, message: Message) -> object:
         """The validity, which is one for the whole request."""
         return _validity_h(message)
@@ -157,13 +165,11 @@ class Provider(_contract.Provider):
         else:
             phones = [_phone(each) | self._content(each.message) for each in attempts]
             body |= {"destination": "individual", "phones": phones}
-        headers = {**self._headers(), "Content-Type": "application/json"}
-        url = f"{self.settings.base_url}/sms/create"
-        return Request(method="POST", url=url, headers=headers, body=_encode(body))
+        return Request(method="POST", url=self._create_url, headers=self._create_headers, body=_encode(body))
 
     def interpret(self, response: Response, attempts: Sequence[Attempt]) -> list[Outcome]:
         """Each item's `error`, found by reference or else by place; an error of the whole answer is everybody's."""
-        answer = decode(response.body, dict[str, Any])
+        answer = decode(response.body, _OBJECT)
         if answer is None:
             return [status_outcome(response)] * len(attempts)
         items = _items(answer.get("result", answer))
@@ -199,21 +205,18 @@ class Provider(_contract.Provider):
             Request(
                 method="GET",
                 url=f"{self.settings.base_url}/sms/reference/{reference.reference}",
-                headers=self._headers(),
+                headers=self._headers,
             )
             for reference in wanted
         ]
 
     def heard(self, response: Response, wanted: Sequence[Reference]) -> Heard:
         """The status of one message; an error, such as 20 for one that is not known, says nothing."""
-        answer = decode(response.body, dict[str, Any])
+        answer = decode(response.body, _OBJECT)
         if answer is None or not 200 <= response.status < 300:
             return Heard()
         items = [item for item in _items(answer.get("result", answer)) if _code(item) in (None, 0)]
         return Heard(items=list(self._reports(items)))
-
-    def _headers(self) -> dict[str, str]:
-        return {"X-API-KEY": self.settings.api_key.get_secret_value()}
 
     def _content(self, message: Message) -> dict[str, str]:
         content = {"body": message.text or ""}
@@ -276,7 +279,10 @@ def _items(value: object) -> list[dict[str, Any]]:
 
 def _code(item: dict[str, Any]) -> int | None:
     """The `error` of an object, a number or its digits."""
-    text = _text(item.get("error"))
+    error = item.get("error")
+    if type(error) is int:
+        return error if 0 <= error < 1_000_000 else None
+    text = _text(error)
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 6 else None
 
 

@@ -114,7 +114,8 @@ class Session:
         """How many more `deliver` are allowed now; 0 unless bound as receiver or transceiver."""
         if self.state not in _DELIVERING:
             return 0
-        return max(0, self._deliver_window - len(self._delivering))
+        room = self._deliver_window - len(self._delivering)
+        return room if room > 0 else 0
 
     @property
     def next_deadline(self) -> float | None:

@@ -20,6 +20,13 @@ _json = msgspec.json.Encoder().encode
 _event = msgspec.json.Decoder(dict[str, Any]).decode
 
 
+def plain(reason: Reason | None) -> str | None:
+    """A reason as a parameter. Members of an enum, bool too, are no plain values to `sqlite3`: it looks for an adapter,
+    which takes as long as a small statement.
+    """
+    return None if reason is None else reason.value
+
+
 def line_of(event: Event) -> str:
     """One line of a timeline. Not `str.splitlines` takes them apart: text within may hold what it splits at."""
     return _json(event).decode() + "\n"
@@ -32,8 +39,8 @@ def row_from_entry(entry: Entry) -> Row:
     if entry.reason is not None:
         event |= {"event": "refused", "reason": entry.reason}
     return (
-        message.message_id, message.account, message.client_ref, entry.stage, entry.plan[0] if entry.plan else "",
-        entry.next_at, entry.state, entry.reason, ",".join(entry.plan), message.accepted_at, pack(message),
+        message.message_id, message.account, message.client_ref, int(entry.stage), entry.plan[0] if entry.plan else "",
+        entry.next_at, int(entry.state), plain(entry.reason), ",".join(entry.plan), message.accepted_at, pack(message),
         line_of(event),
     )  # fmt: skip
 

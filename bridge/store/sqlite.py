@@ -22,6 +22,7 @@ from bridge.store.rows import (
     message_from_bytes,
     owed_from_row,
     pack,
+    plain,
     record_from_row,
     report_from_bytes,
     row_from_entry,
@@ -135,18 +136,18 @@ class SqliteStore:
     def accept(self, entries: Sequence[Entry], parts: Sequence[Message] = ()) -> asyncio.Future[None]:
         """Keeps new messages, and parts until the rest of their message has come: all of them or none."""
 
-        def run(connection: sqlite3.Connection) -> None:
+        def run(cursor: sqlite3.Cursor) -> None:
             if parts:
                 rows = [(part.message_id, part.accepted_at, pack(part)) for part in parts]
-                connection.executemany(SQL["keep_part"], rows)
+                cursor.executemany(SQL["keep_part"], rows)
             self.queued += sum(entry.stage <= Stage.LEASED for entry in entries)
-            connection.executemany(SQL["accept"], [row_from_entry(entry) for entry in entries])
+            cursor.executemany(SQL["accept"], [row_from_entry(entry) for entry in entries])
             for entry in entries:
                 if entry.joins:
                     message_id = entry.message.message_id
-                    connection.executemany(SQL["join_part"], [(message_id, part_id) for part_id in entry.joins])
+                    cursor.executemany(SQL["join_part"], [(message_id, part_id) for part_id in entry.joins])
                 if entry.owed:
-                    self._owe(connection, entry.message.message_id, entry.owed)
+                    self._owe(cursor, entry.message.message_id, entry.owed)
 
         return self._writer.write(run, len(entries) + len(parts))
 
@@ -159,10 +160,10 @@ class SqliteStore:
     def claim(self, lane: str, limit: int, now: float) -> asyncio.Future[tuple[list[Queued], float | None]]:
         """Leases due messages to a lane; and when the next one is due."""
 
-        def run(connection: sqlite3.Connection) -> tuple[list[Queued], float | None]:
-            rows = connection.execute(SQL["due"], (lane, now, limit)).fetchall()
-            connection.executemany(SQL["lease"], [(now + _LEASE_S, row[0]) for row in rows])
-            (next_due,) = connection.execute(SQL["next_due"], (Stage.QUEUED, lane)).fetchone()
+        def run(cursor: sqlite3.Cursor) -> tuple[list[Queued], float | None]:
+            rows = cursor.execute(SQL["due"], (lane, now, limit)).fetchall()
+            cursor.executemany(SQL["lease"], [(now + _LEASE_S, row[0]) for row in rows])
+            (next_due,) = cursor.execute(SQL["next_due"], (Stage.QUEUED, lane)).fetchone()
             queued = [
                 Queued(
                     message=message_from_bytes(body),
@@ -180,8 +181,8 @@ class SqliteStore:
     def begin(self, message_ids: Sequence[int]) -> asyncio.Future[None]:
         """Notes that attempts start now."""
 
-        def run(connection: sqlite3.Connection) -> None:
-            connection.executemany(SQL["begin"], [(message_id,) for message_id in message_ids])
+        def run(cursor: sqlite3.Cursor) -> None:
+            cursor.executemany(SQL["begin"], [(message_id,) for message_id in message_ids])
 
         return self._writer.write(run, len(message_ids))
 
@@ -192,36 +193,36 @@ class SqliteStore:
     def settle(self, settlements: Sequence[Settlement]) -> asyncio.Future[list[Owed]]:
         """Keeps what came of attempts; gives what is owed now."""
 
-        def run(connection: sqlite3.Connection) -> list[Owed]:
+        def run(cursor: sqlite3.Cursor) -> list[Owed]:
             owed: list[Owed] = []
             for settlement in settlements:
-                owed += self._settle(connection, settlement)
+                owed += self._settle(cursor, settlement)
             return owed
 
         return self._writer.write(run, len(settlements))
 
-    def _settle(self, connection: sqlite3.Connection, done: Settlement) -> Sequence[Owed]:
+    def _settle(self, cursor: sqlite3.Cursor, done: Settlement) -> Sequence[Owed]:
         line = line_of(done.event)
         now = done.event["at"]
-        changed = connection.execute(
+        changed = cursor.execute(
             SQL["settle"],
-            (done.stage, done.state, done.lane, done.step, done.attempts, done.begun, done.next_at, done.reason, now,
-             done.sent_at, done.provider_ref, line, done.message_id),
+            (int(done.stage), int(done.state), done.lane, done.step, done.attempts, int(done.begun), done.next_at,
+             plain(done.reason), now, done.sent_at, done.provider_ref, line, done.message_id),
         ).rowcount  # fmt: skip
         recorded = Recorded()
         if changed:
             self.queued -= done.stage >= Stage.SENT
             if done.owed:
-                self._owe(connection, done.message_id, done.owed)
+                self._owe(cursor, done.message_id, done.owed)
                 recorded.owed += done.owed
         else:
-            connection.execute(SQL["settle_late"], (done.provider_ref, line, done.message_id))
+            cursor.execute(SQL["settle_late"], (done.provider_ref, line, done.message_id))
         if self._parked and done.provider_ref is not None:
             # Reports that came before this answer, known by nothing but the provider's id.
             key = (done.lane, done.provider_ref)
-            for (body,) in connection.execute(SQL["parked"], key).fetchall():
-                self._record(connection, done.lane, report_from_bytes(body), now, recorded)
-            self._parked -= connection.execute(SQL["unpark"], key).rowcount
+            for (body,) in cursor.execute(SQL["parked"], key).fetchall():
+                self._record(cursor, done.lane, report_from_bytes(body), now, recorded)
+            self._parked -= cursor.execute(SQL["unpark"], key).rowcount
         return recorded.owed
 
     # --- back ---------------------------------------------------------------------------------------------------
@@ -239,33 +240,31 @@ class SqliteStore:
     def ask_again(self, due: Sequence[tuple[int, float]]) -> asyncio.Future[None]:
         """Puts off the question for reports."""
 
-        def run(connection: sqlite3.Connection) -> None:
-            connection.executemany(SQL["ask_again"], [(next_at, message_id) for message_id, next_at in due])
+        def run(cursor: sqlite3.Cursor) -> None:
+            cursor.executemany(SQL["ask_again"], [(next_at, message_id) for message_id, next_at in due])
 
         return self._writer.write(run, len(due))
 
     def record(self, provider: str, reports: Sequence[Report], now: float) -> asyncio.Future[Recorded]:
         """Keeps reports, final or not, early or repeated."""
 
-        def run(connection: sqlite3.Connection) -> Recorded:
+        def run(cursor: sqlite3.Cursor) -> Recorded:
             recorded = Recorded()
             for report in reports:
-                self._record(connection, provider, report, now, recorded)
+                self._record(cursor, provider, report, now, recorded)
             return recorded
 
         return self._writer.write(run, len(reports))
 
-    def _record(
-        self, connection: sqlite3.Connection, provider: str, report: Report, now: float, recorded: Recorded
-    ) -> None:
+    def _record(self, cursor: sqlite3.Cursor, provider: str, report: Report, now: float, recorded: Recorded) -> None:
         row: Row | None = None
         if report.message_id is not None:
-            row = connection.execute(SQL["standing"], (report.message_id,)).fetchone()
+            row = cursor.execute(SQL["standing"], (report.message_id,)).fetchone()
         elif report.provider_ref is not None:
-            row = connection.execute(SQL["standing_by_ref"], (report.provider_ref, provider)).fetchone()
+            row = cursor.execute(SQL["standing_by_ref"], (report.provider_ref, provider)).fetchone()
             if row is None:
-                key = (provider, report.provider_ref, report.state, now, pack(report))
-                self._parked += connection.execute(SQL["park"], key).rowcount
+                key = (provider, report.provider_ref, int(report.state), now, pack(report))
+                self._parked += cursor.execute(SQL["park"], key).rowcount
                 recorded.parked += 1
                 return
         if row is None:
@@ -275,13 +274,13 @@ class SqliteStore:
         verdict = self._decide(Standing(STATES[state], lane, lambda: message_from_bytes(body)), provider, report, now)
         line = line_of(event_from_report(provider, report, now))
         if verdict.state is None:
-            connection.execute(SQL["note_report"], (line, message_id))
+            cursor.execute(SQL["note_report"], (line, message_id))
         elif verdict.state not in FINAL:
-            connection.execute(SQL["apply_report"], (verdict.state, verdict.reason, now, line, message_id))
+            cursor.execute(SQL["apply_report"], (int(verdict.state), plain(verdict.reason), now, line, message_id))
         else:
-            connection.execute(SQL["finish"], (verdict.state, verdict.reason, now, line, message_id))
+            cursor.execute(SQL["finish"], (int(verdict.state), plain(verdict.reason), now, line, message_id))
             self.queued -= stage <= Stage.LEASED
-            self._owe(connection, message_id, verdict.owed)
+            self._owe(cursor, message_id, verdict.owed)
             recorded.owed += verdict.owed
 
     def receive(
@@ -289,22 +288,22 @@ class SqliteStore:
     ) -> asyncio.Future[list[Owed]]:
         """Keeps inbound messages; one that was repeated is not owed again."""
 
-        def run(connection: sqlite3.Connection) -> list[Owed]:
+        def run(cursor: sqlite3.Cursor) -> list[Owed]:
             new: list[Owed] = []
             for item, owed in inbound:
                 ref = item.provider_ref
-                if ref is None or connection.execute(SQL["see"], (provider, ref, now)).rowcount:
-                    self._owe(connection, None, owed)
+                if ref is None or cursor.execute(SQL["see"], (provider, ref, now)).rowcount:
+                    self._owe(cursor, None, owed)
                     new += owed
             return new
 
         return self._writer.write(run, len(inbound))
 
-    def _owe(self, connection: sqlite3.Connection, message_id: int | None, owed: Sequence[Owed]) -> None:
+    def _owe(self, cursor: sqlite3.Cursor, message_id: int | None, owed: Sequence[Owed]) -> None:
         for number, item in enumerate(owed, self._next_owed):
             item.owed_id = number
         self._next_owed += len(owed)
-        connection.executemany(
+        cursor.executemany(
             SQL["owe"],
             [
                 (o.owed_id, o.listener, o.account, o.due_at, o.created_at, o.attempts, message_id, o.known_id,
@@ -339,9 +338,9 @@ class SqliteStore:
     def handed(self, confirmed: Sequence[tuple[Owed, Event]]) -> asyncio.Future[None]:
         """Forgets what an account has confirmed, or what was given up."""
 
-        def run(connection: sqlite3.Connection) -> None:
-            connection.executemany(SQL["handed"], [(o.listener, o.account, o.owed_id) for o, _ in confirmed])
-            connection.executemany(
+        def run(cursor: sqlite3.Cursor) -> None:
+            cursor.executemany(SQL["handed"], [(o.listener, o.account, o.owed_id) for o, _ in confirmed])
+            cursor.executemany(
                 SQL["note_report"],
                 [(line_of(event), owed.message.message_id) for owed, event in confirmed if owed.message is not None],
             )
@@ -352,8 +351,8 @@ class SqliteStore:
         """Keeps `due_at` and `attempts` of what could not be handed over now."""
         rows = [(o.due_at, o.attempts, o.listener, o.account, o.owed_id) for o in owed]
 
-        def run(connection: sqlite3.Connection) -> None:
-            connection.executemany(SQL["postpone"], rows)
+        def run(cursor: sqlite3.Cursor) -> None:
+            cursor.executemany(SQL["postpone"], rows)
 
         return self._writer.write(run, len(rows))
 
@@ -392,8 +391,8 @@ class SqliteStore:
     def purge(self, before: float, limit: int) -> asyncio.Future[int]:
         """Deletes messages final since before a time, and what else is as old; gives how many messages."""
 
-        def run(connection: sqlite3.Connection) -> int:
-            rows = connection.execute(SQL["oldest"], (self._purged_to, limit)).fetchall()
+        def run(cursor: sqlite3.Cursor) -> int:
+            rows = cursor.execute(SQL["oldest"], (self._purged_to, limit)).fetchall()
             old = [
                 (message_id,)
                 for message_id, updated_at, stage, still_owed in rows
@@ -403,10 +402,10 @@ class SqliteStore:
             # Not by updated_at: a few old messages that moved only now would hide all that come after them.
             more_are_old = len(rows) == limit and self._accepted_at(rows[-1][0]) < before
             self._purged_to = rows[-1][0] if more_are_old else 0
-            connection.executemany(SQL["forget"], old)
-            connection.executemany(SQL["forget_parts"], old)
-            connection.execute(SQL["purge_seen"], (before,))
-            self._parked -= connection.execute(SQL["purge_parked"], (before,)).rowcount
+            cursor.executemany(SQL["forget"], old)
+            cursor.executemany(SQL["forget_parts"], old)
+            cursor.execute(SQL["purge_seen"], (before,))
+            self._parked -= cursor.execute(SQL["purge_parked"], (before,)).rowcount
             return len(old)
 
         return self._writer.write(run, limit)

@@ -29,7 +29,7 @@ _BATCH = 400  # rows in one transaction: bounds how long the loop is held (about
 class _Work:
     __slots__ = ("future", "run", "value", "weight")
 
-    def __init__(self, run: Callable[[sqlite3.Connection], Any], weight: int, future: asyncio.Future[Any]) -> None:
+    def __init__(self, run: Callable[[sqlite3.Cursor], Any], weight: int, future: asyncio.Future[Any]) -> None:
         self.run = run
         self.weight = weight
         self.future = future
@@ -45,6 +45,7 @@ class Writer:
         Work of a transaction that was undone may run again.
         """
         self._connection = connection
+        self._cursor = connection.cursor()  # one for all: making one costs as much as a small statement
         self._remember = remember
         self._restore = remember()
         self._loop = asyncio.get_running_loop()
@@ -59,7 +60,7 @@ class Writer:
         self._thread = threading.Thread(target=self._commit_forever, name="store-commit", daemon=True)
         self._thread.start()
 
-    def write(self, run: Callable[[sqlite3.Connection], T], weight: int = 1) -> asyncio.Future[T]:
+    def write(self, run: Callable[[sqlite3.Cursor], T], weight: int = 1) -> asyncio.Future[T]:
         """Runs `run` in the next transaction; `weight` is about how many rows it touches.
 
         The future fails with StoreUnavailable, or with what `run` raised, when nothing of it was kept. Cancelling the
@@ -105,7 +106,7 @@ class Writer:
             return
         for number, work in enumerate(batch):
             try:
-                work.value = work.run(self._connection)
+                work.value = work.run(self._cursor)
             except Exception as error:  # noqa: BLE001 - whatever went wrong belongs to the caller's future
                 # The others are innocent: they try again without it.
                 self._waiting.extendleft(reversed(batch[:number] + batch[number + 1 :]))

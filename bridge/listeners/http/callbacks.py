@@ -31,7 +31,9 @@ class Callbacks:
 
         The last segment after the name is the token, what stands between them is `Callback.path`.
         """
-        name, *segments = [unquote(segment) for segment in incoming.rest.rstrip("/").split("/")]
+        name, *segments = incoming.rest.rstrip("/").split("/")
+        if "%" in incoming.rest:
+            name, *segments = map(unquote, (name, *segments))
         token = segments.pop() if segments else None
         callback = Callback(
             method=incoming.method,

@@ -58,7 +58,11 @@ class Incoming:
         await self._continue()
         try:
             if request.content.is_eof():
-                return await self._read_all()  # it came together with its header: nothing to wait for, no timer
+                # It came together with its header: nothing to wait for, no timer.
+                body = request.content.read_nowait()
+                if len(body) > self._max_body:
+                    raise self._too_large()
+                return body
             async with asyncio.timeout(self._body_timeout_s):
                 return await self._read_all()
         except TimeoutError:

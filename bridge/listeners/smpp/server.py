@@ -121,9 +121,7 @@ class SmppServer:
         self._connections.discard(connection)
         if connection.account is not None:
             self._binds.counts[connection.account.name] -= 1
-            receivers = self._binds.receivers(connection.account.name)
-            receivers.remove(connection)
-            receivers.pump()
+            self._binds.receivers(connection.account.name).remove(connection)
         if self._empty is not None and not self._connections and not self._empty.done():
             self._empty.set_result(None)
 

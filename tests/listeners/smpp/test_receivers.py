@@ -94,7 +94,7 @@ async def test_told_again_after_a_connection_that_broke(serve: Serve, bound: Con
     await first.receipts(3)
     await first.abort()
     second = await bound(server)
-    await second.receipts(3)
+    await second.receipts(3, 4)  # at once: nothing was refused
     assert ids(second) == owed
     await world.nothing_owed()
 
@@ -106,7 +106,7 @@ async def test_another_bind_takes_over_at_once(serve: Serve, bound: Connect, wor
     owed = await world.owe(10)
     await dying.receipts(5)
     await dying.abort()
-    await living.receipts(10)
+    await living.receipts(10, 4)
     assert sorted(ids(living)) == sorted(owed)
 
 

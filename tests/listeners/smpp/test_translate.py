@@ -137,6 +137,13 @@ def test_a_part_by_udh(header: bytes, scheme: str, reference: int) -> None:
     assert (message.text, message.binary, message.report_on) == (None, None, ReportOn.FINAL)
 
 
+def test_a_binary_part() -> None:
+    message = taken(data_coding=4, esm_class=0x40, short_message=b"\x05\x00\x03\x01\x02\x01" + b"\xff")
+    assert message.segment is not None
+    assert (message.segment.alphabet, message.segment.octets) == ("binary", b"\xff")
+    assert (message.text, message.binary, message.udh) == (None, None, None)
+
+
 def test_a_part_by_sar() -> None:
     tlvs = (
         (Tag.SAR_MSG_REF_NUM, b"\xcc\x01"),
