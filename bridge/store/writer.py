@@ -81,6 +81,7 @@ class Writer:
             self._idle = self._loop.create_future()
             await self._idle
         self._closed = True
+        self._cursor.close()
         self._commits_to_make.put(None)
         await asyncio.to_thread(self._thread.join)
 
