@@ -52,6 +52,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     schedule: bool = False
     push_reports: bool = False
     poll_reports: bool = False
+    echoes_reference: bool = False  # its reports always name our reference, so messages need not be found by theirs
     inbound: bool = False
 
 

@@ -141,6 +141,7 @@ class Provider(_contract.Provider):
         validity=True,
         push_reports=True,
         poll_reports=True,
+        echoes_reference=True,
     )
     settings: Settings
 

@@ -80,8 +80,9 @@ class Writer:
         while self._busy or self._waiting:
             self._idle = self._loop.create_future()
             await self._idle
-        self._closed = True
-        self._cursor.close()
+        if not self._closed:
+            self._closed = True
+            self._cursor.close()
         self._commits_to_make.put(None)
         await asyncio.to_thread(self._thread.join)
 
