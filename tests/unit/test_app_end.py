@@ -75,6 +75,7 @@ async def test_a_reload_that_routes_to_nobody_changes_nothing(start: Start, tmp_
     app = await start(config_of(tmp_path))
     with pytest.raises(ConfigError):
         app.reload(config_of(tmp_path, routes=[{"send": ["nobody"]}], accounts={}))
+    assert app.config == config_of(tmp_path)
     assert (await submit(app, "+380501234500"))[0] == 202
 
 
@@ -91,6 +92,7 @@ async def test_callbacks_come_once_after_many_reloads(start: Start, tmp_path: Pa
         assert outbox.sink is not None
         assert outbox.sink.room() <= 8
         await app.stop()
+        assert outbox.sink is None
         assert len(receiver.got) == 5
 
 

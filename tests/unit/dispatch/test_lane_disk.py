@@ -28,7 +28,7 @@ from unit.world import (
 
 from bridge.errors import StoreUnavailable
 from bridge.message import Accepted, Message, Outcome, Reason, Refused, Retry, State
-from bridge.providers._contract import Attempt, Request, Response
+from bridge.providers._contract import Attempt, Capabilities, Request, Response
 from bridge.store import Entry, Stage
 from bridge.transport import Transport
 
@@ -134,8 +134,9 @@ async def test_a_reservation_given_back_lets_the_disk_in(
 
 @pytest.mark.usefixtures("quick_retries")
 async def test_a_claim_that_failed_is_made_again(
-    dispatch: Dispatch, store: Store, api: Api, clock: Clock, tmp_path: Path
+    dispatch: Dispatch, store: Store, api: Api, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("bridge.dispatch.lane._TIMER_MAX_S", 3600.0)
     lane = dispatch.lane(plain(api))
     await until(lane.reserve, 0.03)  # the first look at the disk is over
     lane.release(1)
@@ -242,6 +243,37 @@ class Flaky(Store):
         return future
 
 
+class Docile(Dice):
+    """Takes everything, and notes in which order."""
+
+    def _outcome(self, message_id: int) -> Outcome:
+        self.taken[message_id] += 1
+        return Accepted()
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_the_order_is_kept_however_messages_go_by_memory_and_disk(
+    seed: int, dispatch: Dispatch, store: Store, clock: Clock
+) -> None:
+    roll = random.Random(seed)
+    provider = Docile("plain", roll, concurrency=1, batch=roll.choice((1, 5)))
+    provider.capabilities = Capabilities(batch_size=100, idempotent=True)
+    dispatch.lane(provider, memory=roll.choice((12, 40, 300)))
+    number = 0
+    while number < 600:
+        for _ in range(roll.choice((1, 1, 1, 3, 30))):
+            number += 1
+            stored = dispatch.submit(message_of(number))
+        for _ in range(roll.choice((0, 1, 2, 5, 20))):
+            await asyncio.sleep(0)
+        if roll.random() < 0.1:
+            await stored
+        elif roll.random() < 0.2:
+            await asyncio.sleep(roll.random() * 0.004)  # the lane catches up
+    await store.until_settled(number)
+    assert list(provider.taken) == list(range(1, number + 1))
+
+
 @pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize("seed", range(8))
 async def test_every_message_is_taken_exactly_once_in_any_order_of_events(
@@ -263,7 +295,7 @@ async def test_every_message_is_taken_exactly_once_in_any_order_of_events(
     ]
     for provider in dice:
         if roll.random() < 0.5:
-            provider.capabilities = Plain.capabilities.__class__(batch_size=100, idempotent=True)
+            provider.capabilities = Capabilities(batch_size=100, idempotent=True)
     lanes = [dispatch.lane(provider, memory=roll.choice((2, 10, 300)), start=False) for provider in dice]
     store.chance = 0.08
     kept: set[int] = set()

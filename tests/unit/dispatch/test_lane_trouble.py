@@ -138,13 +138,12 @@ async def test_retry_after_holds_the_whole_lane_and_the_longest_counts(
     dispatch: Dispatch, store: Store, api: Api, clock: Clock
 ) -> None:
     waits = ["100", "5"]
-    both = asyncio.Barrier(2)
 
     async def answer(items: list[dict[str, str]]) -> Reply:
         if not waits:
             return Reply(body=["accepted"] * len(items))
         after_s = waits.pop(0)
-        await both.wait()
+        await (api.until(2) if after_s == "100" else store.until_settled(1))
         return Reply(status=429, headers={"Retry-After": after_s})
 
     api.answer = answer
@@ -187,25 +186,26 @@ class Broken(Plain):
 
 
 @pytest.mark.parametrize(
-    ("where", "state", "sends"),
+    ("where", "state", "sends", "event"),
     [
-        ("batch_key", State.ENROUTE, 1),
-        ("build", State.REJECTED, 0),
-        ("interpret", State.ENROUTE, 1),  # may have been sent: held
-        ("too few", State.ENROUTE, 1),
-        ("nonsense", State.ENROUTE, 1),
+        ("batch_key", State.ENROUTE, 1, "provider_batch_key_failed"),
+        ("build", State.REJECTED, 0, "provider_build_failed"),
+        ("interpret", State.ENROUTE, 1, "provider_interpret_failed"),  # may have been sent: held
+        ("too few", State.ENROUTE, 1, "provider_outcomes_wrong"),
+        ("nonsense", State.ENROUTE, 1, "attempt_failed"),
     ],
 )
 async def test_code_that_fails_stops_neither_the_lane_nor_a_message(
-    dispatch: Dispatch, store: Store, api: Api, where: str, state: State, sends: int
+    dispatch: Dispatch, store: Store, api: Api, where: str, state: State, sends: int, event: str
 ) -> None:
     sample = plain(api, concurrency=1)
     provider = Broken("plain", sample.settings, sample.references)
     provider.where = where
     lane = dispatch.lane(provider)
-    with capture_logs():
+    with capture_logs() as logs:
         await dispatch.submit(*(message_of(number) for number in range(1, 6)))
         await store.until_settled(5)
+    assert {line["event"] for line in logs} == {event}
     assert {(await store.record_of(number)).state for number in range(1, 6)} == {state}
     assert api.sends.total() == 5 * sends
     provider.where = ""

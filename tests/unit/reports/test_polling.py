@@ -131,6 +131,21 @@ async def test_nobody_is_asked_before_the_time(store: Store, api: Api, transport
         await watch.until_told(1)
 
 
+async def test_the_next_question_comes_no_earlier_than_its_time(
+    store: Store, api: Api, transport: Transport, clock: Clock
+) -> None:
+    provider = plain(api, poll="1h")
+    await sent(store, provider, clock, 1)
+    watch = Watch(provider, store, transport, clock)
+    clock.offset_s += 3601
+    async with watch.running():
+        for questions in (1, 2, 3):
+            await api.until_true(lambda count=questions: len(api.polled) >= count)
+            await asyncio.sleep(0.1)
+            assert len(api.polled) == questions
+            clock.offset_s += 3601
+
+
 async def test_it_is_asked_again_until_there_is_an_answer(
     store: Store, api: Api, transport: Transport, clock: Clock
 ) -> None:
