@@ -141,7 +141,10 @@ class Session:
     # --- what comes from outside -------------------------------------------------------------------------------------
 
     def receive(self, data: bytes, now: float) -> list[Event]:
-        """Octets from the peer, cut anywhere."""
+        """Octets from the peer, cut anywhere.
+
+        What came behind a full window waits: call again, with nothing, when `wants_data` is true again.
+        """
         events: list[Event] = []
         if self.state is State.CLOSED:
             return events
@@ -288,10 +291,11 @@ class Session:
                 self._active = now
                 self.pending_submits += 1
                 events.append(Submitted(item))
-                continue
-            self._obey(cell, item, now, events)
-            # Behind a bind nothing is read before its decision; behind the end nothing at all.
-            if self.state is State.BINDING or self.state is State.CLOSED:
+            else:
+                self._obey(cell, item, now, events)
+            # Behind a bind nothing is read before its decision, behind a full window nothing before an answer, and
+            # behind the end nothing at all.
+            if self.state is State.BINDING or self.state is State.CLOSED or self.pending_submits >= self._window:
                 return
 
     def _obey(self, cell: Do | Status, item: Pdu, now: float, events: list[Event]) -> None:

@@ -197,11 +197,18 @@ def test_a_full_window_stops_reading_and_not_answering() -> None:
     session = opened(window=99)
     session.accept_bind(asked(session, BindTransmitter()), 0.0, window=2)
     assert session.wants_data
-    session.receive(encode(SUBMIT, 1) + encode(SUBMIT, 2) + encode(SUBMIT, 3), 0.0)
-    assert session.pending_submits == 3
+    events = session.receive(encode(SUBMIT, 1) + encode(SUBMIT, 2) + encode(SUBMIT, 3), 0.0)
+    assert [event.pdu.sequence for event in events if isinstance(event, Submitted)] == [1, 2]
+    assert session.pending_submits == 2
     assert not session.wants_data
     session.submitted(1, "1")
+    assert session.wants_data
+    events = session.receive(b"", 0.0)
+    assert [event.pdu.sequence for event in events if isinstance(event, Submitted)] == [3]
+    assert not session.wants_data
     session.submitted(2, "2")
+    session.submitted(3, "3")
+    assert session.receive(b"", 0.0) == []
     assert session.wants_data
 
 

@@ -137,6 +137,14 @@ class Connection(asyncio.Protocol):
     # --- events -----------------------------------------------------------------------------------------------------
 
     def _handle(self, events: list[Event]) -> None:
+        while events:
+            self._obey(events)
+            # What a full window had held back, if it was refused on the spot and has room again.
+            events = self.session.receive(b"", self._server.monotonic()) if self.session.wants_data else []
+        self.flush()
+        self._steer()
+
+    def _obey(self, events: list[Event]) -> None:
         submits: list[Submitted] = []
         pumps = False
         for event in events:
@@ -161,8 +169,6 @@ class Connection(asyncio.Protocol):
             self._submit(submits)
         if pumps:
             self._server.pump(self)
-        self.flush()
-        self._steer()
 
     @property
     def _name(self) -> str | None:
@@ -217,8 +223,7 @@ class Connection(asyncio.Protocol):
         else:
             for sequence, message_id in kept:
                 session.submitted(sequence, shown_id(message_id, account.settings))
-        self.flush()
-        self._steer()
+        self._handle(session.receive(b"", self._server.monotonic()))
 
     def _refuse(self, pdu: Pdu, refusal: Refusal) -> None:
         log.info("submit_refused", account=self._name, reason=refusal.reason, text=refusal.text)
