@@ -16,13 +16,12 @@ from collections.abc import Callable, Mapping, Sequence
 import structlog
 
 from bridge.dispatch.breaker import Breaker
+from bridge.dispatch.exchange import Exchange
 from bridge.dispatch.retry import Policy, expire, settle
-from bridge.errors import StoreUnavailable, TransportError
-from bridge.message import Accepted, Outcome, Owed, Reason, Refused, Retry, Unsure
+from bridge.message import Outcome, Owed, Reason, Refused, Retry, Unsure
 from bridge.providers._contract import Attempt, Provider
 from bridge.providers._fit import fit
 from bridge.store import Queued, Settlement, Stage, Store
-from bridge.telemetry import metrics
 from bridge.throttle import Bucket
 from bridge.transport import Transport
 
@@ -33,7 +32,6 @@ _STORE_RETRY_S = 1.0
 _UNSETTLED = 2000  # outcomes not on disk yet before senders wait for the store
 _LOOK_EVERY_S = 1.0  # how often a lane that may not send looks through what waits
 _TIMER_MAX_S = 60.0  # timers do not notice that the clock was set; this late it is noticed
-_KINDS = {kind: kind.__name__.lower() for kind in (Accepted, Refused, Retry, Unsure)}
 
 
 class Lane:
@@ -54,18 +52,17 @@ class Lane:
         self.provider = provider
         self.name = provider.name
         self._store = store
-        self._transport = transport
         self._lanes = lanes
         self._memory = max(memory, 2 * provider.batch_size)
         self._clock = clock
         self._on_owed = on_owed
         settings, can = provider.settings, provider.capabilities
-        self._timeout_s: float = settings.timeout
         self._concurrency: int = settings.concurrency
         self._bucket = (
             Bucket(settings.rate, max(settings.rate / 10, provider.batch_size)) if settings.rate is not None else None
         )
         self.breaker = Breaker()
+        self._exchange = Exchange(provider, store, transport, self.breaker, clock=clock, on_works=self._rouse)
         self._policy = Policy(
             on_unsure=settings.on_unsure or ("retry" if can.idempotent else "hold"),
             poll_s=settings.poll if can.poll_reports else None,
@@ -83,7 +80,6 @@ class Lane:
         self._idle: deque[asyncio.Future[None]] = deque()
         self._senders: list[asyncio.Task[None]] = []
         self._stopping = False
-        self._throttled_until = 0.0
         self._look_at = 0.0
         self._unsettled = 0  # outcomes that are not on disk yet
         self._all_settled: asyncio.Future[None] | None = None  # what `stop` waits for
@@ -149,10 +145,7 @@ class Lane:
         self._claim()
 
     async def stop(self, grace_s: float) -> None:
-        """Takes nothing more, gives what is under way `grace_s`; the rest stays on disk and is queued at next start.
-
-        Outcomes that the store would not take are offered to it until then, too.
-        """
+        """Takes nothing more, gives what is under way, and outcomes not on disk yet, `grace_s`; the rest is on disk."""
         loop = asyncio.get_running_loop()
         end = loop.time() + grace_s
         self._stopping = True
@@ -263,8 +256,8 @@ class Lane:
         wait_s = self.breaker.wait_s(now)
         if wait_s > 0:
             self._look_through(now, divert=True)
-        elif self._throttled_until > now:
-            wait_s = self._throttled_until - now
+        elif self._exchange.throttled_until > now:
+            wait_s = self._exchange.throttled_until - now
             self._look_through(now, divert=False)
         elif self._bucket is not None:
             wait_s = self._bucket.wait_s(now)
@@ -360,7 +353,7 @@ class Lane:
             noted = [q.message.message_id for q in sent if self._note_begin or q.step + 1 < len(q.plan)]
             probe = self.breaker.start()
             try:
-                outcomes = await self._exchange(attempts, noted, probe)
+                outcomes = await self._exchange.send(attempts, noted, probe=probe)
             finally:
                 if probe:
                     self.breaker.end()
@@ -374,71 +367,6 @@ class Lane:
             await asyncio.wait([done])
             while done.exception() is not None and self._unsettled > _UNSETTLED and not self._stopping:
                 await self._sleep(_STORE_RETRY_S)
-
-    async def _exchange(self, attempts: list[Attempt], noted: list[int], probe: bool) -> list[Outcome]:
-        """The outcomes of one request; nothing that a provider or its code does gets past this as an exception.
-
-        `noted`: messages to be marked on disk as begun first.
-        """
-        provider, count = self.provider, len(attempts)
-        try:
-            request = provider.build(attempts)
-        except Exception:
-            log.exception("provider_build_failed", provider=self.name)
-            return [Refused(reason=Reason.UNSPECIFIED, native="this provider's code failed; see the log")] * count
-        if noted:
-            try:
-                await self._store.begin(noted)
-            except StoreUnavailable as error:
-                return [Retry(reason=Reason.UNAVAILABLE, native=str(error))] * count
-        outcomes: list[Outcome]
-        try:
-            response = provider.answer(request)
-            if response is None:
-                response = await self._transport.send(request, timeout_s=self._timeout_s)
-            outcomes = provider.interpret(response, attempts)
-        except TransportError as error:
-            unsent = Retry(reason=Reason.PROVIDER_UNREACHABLE, native=str(error))
-            outcomes = [Unsure(native=str(error)) if error.sent else unsent] * count
-        except Exception:
-            # It may have been sent, so this is no refusal.
-            log.exception("provider_interpret_failed", provider=self.name)
-            outcomes = [Unsure(native="not understood; see the log")] * count
-        if len(outcomes) != count:
-            log.error("provider_outcomes_wrong", provider=self.name, messages=count, outcomes=len(outcomes))
-            outcomes = [Unsure(native="not understood; see the log")] * count
-        self._judge(outcomes, self._clock(), probe)
-        return outcomes
-
-    def _judge(self, outcomes: Sequence[Outcome], now: float, probe: bool) -> None:
-        """What the outcomes of a request say about the provider itself; one that works may still fail for some."""
-        kinds = [_KINDS[type(outcome)] for outcome in outcomes]
-        for kind in set(kinds):
-            metrics.attempts.add(self.name, kind, count=kinds.count(kind))
-        if kinds.count("accepted") == len(kinds) and not self.breaker.open:
-            self.breaker.succeeded()
-            return
-        retries = [outcome for outcome in outcomes if isinstance(outcome, Retry)]
-        paused = next((retry for retry in retries if retry.pause), None)
-        if paused is not None:
-            if self.breaker.pause(now):
-                hint = "the account with the provider is at fault: check its credentials and credit"
-                log.error("provider_paused", provider=self.name, reason=paused.reason, native=paused.native, hint=hint)
-            return
-        throttled = [retry.after_s or 1.0 for retry in retries if retry.reason is Reason.THROTTLED]
-        if throttled:
-            self._throttled_until = max(self._throttled_until, now + max(throttled))
-        failures = sum(retry.reason is Reason.PROVIDER_UNREACHABLE for retry in retries)
-        failures += sum(isinstance(outcome, Unsure) for outcome in outcomes)
-        if failures == len(outcomes):
-            if self.breaker.failed(now, probe=probe):
-                log.warning("provider_unreachable", provider=self.name, native=outcomes[0].native)
-        elif self.breaker.open:
-            self.breaker.succeeded()
-            log.info("provider_works_again", provider=self.name)
-            self._rouse()
-        else:
-            self.breaker.succeeded()
 
     # --- to the store -----------------------------------------------------------------------------------------------
 
