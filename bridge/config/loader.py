@@ -164,6 +164,13 @@ def _doubts(config: Config) -> Iterator[Problem]:
         yield Problem(("listeners",), "nothing listens, so nobody can connect")
     if not config.routes:
         yield Problem(("routes",), "there are none, so every message is refused")
+    if any(account.smtp is not None for account in config.accounts.values()):
+        for number, listener in enumerate(config.listeners.smtp):
+            if listener.tls is None and not listener.auth_without_tls:
+                yield Problem(
+                    ("listeners", "smtp", number),
+                    "nobody can log in here, so no mail is taken: it has neither tls nor auth_without_tls: true",
+                )
     if "smtp" in served and config.mail is None:
         yield Problem(("listeners", "smtp"), 'reports by mail need "mail", which is missing')
     for name, account in config.accounts.items():

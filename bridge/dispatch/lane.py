@@ -67,7 +67,6 @@ class Lane:
             on_unsure=settings.on_unsure or ("retry" if can.idempotent else "hold"),
             poll_s=settings.poll if can.poll_reports else None,
             report_timeout_s=settings.report_timeout,
-            by_ref=not can.echoes_reference,
         )
         self._note_begin = not can.idempotent
         self._ready: deque[Queued] = deque()

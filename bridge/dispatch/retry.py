@@ -46,7 +46,6 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     on_unsure: OnUnsure
     poll_s: float | None  # None: the provider cannot be asked
     report_timeout_s: float
-    by_ref: bool = True  # reports may name a message by the provider's own id alone
 
 
 def failed_state(reason: Reason) -> State:
@@ -132,7 +131,6 @@ def _sent(queued: Queued, accepted: Accepted, now: float, policy: Policy, event:
         next_at=None if accepted.state.final else now + wait_s,
         sent_at=now,
         provider_ref=accepted.provider_ref,
-        by_ref=policy.by_ref,
         reason=accepted.reason,
         event=event,
         owed=owed,

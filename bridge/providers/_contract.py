@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
 from typing import Any, ClassVar, Literal, TypeVar
 
 import msgspec
@@ -52,7 +53,6 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     schedule: bool = False
     push_reports: bool = False
     poll_reports: bool = False
-    echoes_reference: bool = False  # its reports always name our reference, so messages need not be found by theirs
     inbound: bool = False
 
 
@@ -240,6 +240,15 @@ def decode(body: bytes, kind: type[T]) -> T | None:
 
 
 def retry_after_s(response: Response) -> float | None:
-    """Seconds of a `Retry-After` in its delta form (RFC 9110 §10.2.3), at most a day; None without one."""
+    """Seconds of a `Retry-After` (RFC 9110 §10.2.3), at most a day; None without one.
+
+    One that is a date counts from the answer's own `Date`: their clock is measured by their clock.
+    """
     value = response.headers.get("retry-after", "").strip()
-    return min(float(value), 86400.0) if value.isascii() and value.isdigit() else None
+    if value.isascii() and value.isdigit():
+        return min(float(value), 86400.0)
+    try:
+        until, now = (parsedate_to_datetime(text) for text in (value, response.headers.get("date", "")))
+        return min(max((until - now).total_seconds(), 0.0), 86400.0)
+    except (ValueError, TypeError):
+        return None

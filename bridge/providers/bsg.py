@@ -141,7 +141,6 @@ class Provider(_contract.Provider):
         validity=True,
         push_reports=True,
         poll_reports=True,
-        echoes_reference=True,
     )
     settings: Settings
 

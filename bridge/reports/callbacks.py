@@ -63,6 +63,8 @@ class Hearing:
             recorded = await self._store.record(name, reports, self._clock())
             for report in reports:
                 metrics.reports.add(name, report.state.word)
+            if recorded.parked:
+                log.info("reports_parked", provider=name, reports=recorded.parked)
             if recorded.stray:
                 log.warning("stray_reports", provider=name, reports=recorded.stray)
             if recorded.owed:

@@ -64,7 +64,6 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     begun: bool = False
     sent_at: float | None = None
     provider_ref: str | None = None
-    by_ref: bool = True  # reports may name the message by `provider_ref` alone: it has to be found by that
     reason: Reason | None = None
     owed: Sequence[Owed] = ()
 

@@ -207,7 +207,7 @@ class SqliteStore:
         changed = cursor.execute(
             SQL["settle"],
             (int(done.stage), int(done.state), done.lane, done.step, done.attempts, int(done.begun), done.next_at,
-             plain(done.reason), now, done.sent_at, done.provider_ref, int(done.by_ref), line, done.message_id),
+             plain(done.reason), now, done.sent_at, done.provider_ref, line, done.message_id),
         ).rowcount  # fmt: skip
         recorded = Recorded()
         if changed:

@@ -262,7 +262,6 @@ def check_capabilities(subject: Subject) -> None:
         "schedule": differ({}, {"deliver_in_s": 600}),
         "push_reports": any(case.get("reports") for case in callbacks),
         "poll_reports": any(case["reports"] for case in polls),
-        "echoes_reference": any("message_id" in item for case in callbacks for item in case.get("reports", [])),
         "inbound": any("state" not in item for case in callbacks for item in case.get("reports", [])),
     }
     claimed = {name: bool(getattr(can, name)) for name in shown} | {"batch_size": can.batch_size > 1}

@@ -132,14 +132,6 @@ def made_of(provider: type) -> Defect:
     return lambda sound: replace(sound, provider=provider)
 
 
-def echoing_without_a_case(sound: Subject) -> Subject:
-    """Claims that reports name our reference, and no case of a callback does."""
-    claiming = able(echoes_reference=True)(sound)
-    return cases(
-        lambda c: [item.pop("message_id", None) for case in c["callbacks"] for item in case.get("reports", [])]
-    )(claiming)
-
-
 DEFECTS: list[tuple[str, Callable[[Subject], None], Defect]] = [
     ("no refused", contract.check_cases_are_complete, cases(lambda c: c["sends"].pop(3))),
     ("no delivered", contract.check_cases_are_complete, cases(lambda c: c["callbacks"].pop(0))),
@@ -190,7 +182,6 @@ DEFECTS: list[tuple[str, Callable[[Subject], None], Defect]] = [
     ("claims polling", contract.check_capabilities, able(poll_reports=True)),
     ("claims lookup", contract.check_capabilities, able(lookup=True)),
     ("claims batches", contract.check_capabilities, able(batch_size=2)),
-    ("never echoes", contract.check_capabilities, echoing_without_a_case),
     ("hides callbacks", contract.check_capabilities, able(push_reports=False)),
     ("never repeated", contract.check_capabilities, cases(lambda c: c["sends"].pop(2))),
     ("sends one of ten", contract.check_batches, made_of(Crowded)),
@@ -224,6 +215,6 @@ def test_provider_without_cases_is_noticed() -> None:
 def test_capabilities_have_each_a_check() -> None:
     """A capability that is added to the contract needs a way to be shown."""
     checked = {"batch_size", "idempotent", "lookup", "binary", "flash", "alphanumeric_source", "validity", "schedule"}
-    checked |= {"push_reports", "poll_reports", "inbound", "echoes_reference"}
+    checked |= {"push_reports", "poll_reports", "inbound"}
     limits = {"source_max", "text_max"}
     assert {field.name for field in msgspec.structs.fields(Capabilities)} == checked | limits

@@ -64,6 +64,21 @@ def test_retry_after_is_seconds_or_nothing(value: str, seconds: float | None) ->
     assert retry_after_s(Response(status=429, headers={"retry-after": value})) == seconds
 
 
+@pytest.mark.parametrize(
+    ("until", "date", "seconds"),
+    [
+        ("Sun, 22 Nov 2026 10:00:05 GMT", "Sun, 22 Nov 2026 10:00:00 GMT", 5.0),
+        ("Sun, 22 Nov 2026 09:00:00 GMT", "Sun, 22 Nov 2026 10:00:00 GMT", 0.0),
+        ("Sun, 29 Nov 2026 10:00:00 GMT", "Sun, 22 Nov 2026 10:00:00 GMT", 86400.0),
+        ("Sun, 22 Nov 2026 10:00:05 GMT", "", None),
+        ("Sun, 22 Nov 2026 10:00:05 GMT", "Sun, 22 Nov 2026 10:00:00", None),
+        ("soon", "Sun, 22 Nov 2026 10:00:00 GMT", None),
+    ],
+)
+def test_retry_after_a_date_counts_from_the_date_of_the_answer(until: str, date: str, seconds: float | None) -> None:
+    assert retry_after_s(Response(status=429, headers={"retry-after": until, "date": date})) == seconds
+
+
 def test_retry_after_reaches_the_outcome() -> None:
     outcome = shared_outcome(Response(status=503, headers={"retry-after": "30"}))
     assert isinstance(outcome, Retry)

@@ -128,8 +128,12 @@ def json_from_record(record: Record) -> dict[str, Any]:
         "provider_ref": record.provider_ref,
         "attempts": record.attempts,
         "updated_at": rfc3339(record.updated_at),
-        "timeline": [{**event, "at": rfc3339(event["at"])} for event in record.timeline],
+        "timeline": [_shown(event) for event in record.timeline],
     }
+
+
+def _shown(event: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: rfc3339(value) if key in ("at", "next_at") else value for key, value in event.items()}
 
 
 def callback_from_owed(owed: Owed, settings: HttpAccount, now: float) -> Request:

@@ -304,7 +304,13 @@ class Session(SMTP):
             raise Rejected("503 5.5.1 Send EHLO first")
         account = None if self._login is None else self._context.accounts.get(self._login)
         if account is None:
-            raise Rejected(f"530 5.7.0 {'Authenticate' if self._auth_offered else 'Issue STARTTLS, then AUTH,'} first")
+            if self._auth_offered:
+                raise Rejected("530 5.7.0 Authenticate first")
+            if self._context.tls is not None:
+                raise Rejected("530 5.7.0 Issue STARTTLS, then AUTH, first")
+            raise Rejected(
+                "530 5.7.0 This listener offers neither TLS nor AUTH without it: its configuration is at fault"
+            )
         if self._mail is not None:
             raise Rejected("503 5.5.1 A mail is under way; RSET ends it")
         command = mail_command(arg or "")

@@ -229,7 +229,10 @@ def test_json_from_message() -> None:
 
 @pytest.mark.parametrize("state", State)
 def test_json_from_record(state: State) -> None:
-    timeline = [{"at": NOW, "event": "accepted"}, {"at": NOW + 1, "event": "refused", "provider": "bsg"}]
+    timeline = [
+        {"at": NOW, "event": "accepted"},
+        {"at": NOW + 1, "event": "refused", "provider": "bsg", "next_at": NOW + 2},
+    ]
     record = Record(
         message=MESSAGE,
         state=state,
@@ -250,7 +253,12 @@ def test_json_from_record(state: State) -> None:
         "updated_at": "2026-11-22T18:37:13.123Z",
         "timeline": [
             {"at": "2026-11-22T18:37:12.123Z", "event": "accepted"},
-            {"at": "2026-11-22T18:37:13.123Z", "event": "refused", "provider": "bsg"},
+            {
+                "at": "2026-11-22T18:37:13.123Z",
+                "event": "refused",
+                "provider": "bsg",
+                "next_at": "2026-11-22T18:37:14.123Z",
+            },
         ],
     }
     assert timeline[0]["at"] == NOW  # the record itself is as it was

@@ -233,6 +233,16 @@ def test_what_is_hardly_meant_is_a_warning(write: Write, old: str, new: str, tol
     assert [each.startswith(start) for each, start in zip(found, told, strict=True)] == [True] * len(told)
 
 
+@pytest.mark.parametrize(("more", "warned"), [("", True), (", auth_without_tls: true", False)])
+def test_smtp_listener_where_nobody_can_log_in_is_a_warning(write: Write, more: str, warned: bool) -> None:
+    smtp = f"  smtp: [{{listen: 127.0.0.1:2525, domain: sms.example.com{more}}}]\naccounts:\n"
+    account = '  acme:\n    smtp: {login: acme, password: "${env:ACME_PASSWORD}", from: ["*"]}\n'
+    mail = "mail: {smarthost: smtp://127.0.0.1:25, from: reports@sms.example.com}\n"
+    path = write(GOOD.replace("accounts:\n  acme:\n", smtp + account, 1) + mail)
+    found = [warning for warning in warnings(load(path, env=ENV), path) if "nobody can log in" in warning]
+    assert [warning.partition(": ")[0] for warning in found] == (["bridge.yaml:5"] if warned else [])
+
+
 def test_callback_provider_without_public_url_is_a_warning(write: Write) -> None:
     text = GOOD.replace("{type: virtual}", "{type: bsg, api_key: '${env:ACME_PASSWORD}'}")
     path = write(text)

@@ -78,11 +78,6 @@ def test_accepted_waits_for_the_first_question_or_the_deadline(
     assert done.next_at == NOW + wait_s
 
 
-@pytest.mark.parametrize("by_ref", [True, False])
-def test_whether_a_message_can_be_found_by_the_providers_id_is_the_policys(by_ref: bool) -> None:
-    assert settle(queued(), Accepted(provider_ref="p-1"), NOW, 0.5, policy(by_ref=by_ref)).by_ref is by_ref
-
-
 def test_accepted_and_final_already_is_final_and_its_sender_is_told() -> None:
     outcome = Accepted(state=State.UNDELIVERABLE, reason=Reason.BARRED, native="bar")
     done = settle(queued(), outcome, NOW, 0.5, policy())

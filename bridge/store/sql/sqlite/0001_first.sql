@@ -21,14 +21,13 @@ CREATE TABLE message (
     begun        INTEGER NOT NULL,
     sent_at      REAL,
     provider_ref TEXT,
-    by_ref       INTEGER NOT NULL DEFAULT 0, -- reports may name it by provider_ref alone
     updated_at   REAL    NOT NULL,
     body         BLOB    NOT NULL,          -- msgpack of Message
     timeline     TEXT    NOT NULL           -- JSON lines
 );
 CREATE INDEX message_next ON message (stage, lane, next_at) WHERE next_at IS NOT NULL;
 CREATE INDEX message_client_ref ON message (account, client_ref) WHERE client_ref IS NOT NULL;
-CREATE INDEX message_provider_ref ON message (provider_ref) WHERE by_ref = 1;
+CREATE INDEX message_provider_ref ON message (provider_ref) WHERE provider_ref IS NOT NULL;
 
 -- A part of a long message; message_id is set when it was joined.
 CREATE TABLE part (

@@ -32,7 +32,7 @@ UPDATE message SET begun = 1 WHERE message_id = ?;
 -- What came of an attempt, unless a report was final first.
 UPDATE message
 SET stage = ?, state = ?, lane = ?, step = ?, attempts = ?, begun = ?, next_at = ?, reason = ?, updated_at = ?,
-    sent_at = coalesce(?, sent_at), provider_ref = coalesce(?, provider_ref), by_ref = ?, timeline = timeline || ?
+    sent_at = coalesce(?, sent_at), provider_ref = coalesce(?, provider_ref), timeline = timeline || ?
 WHERE message_id = ? AND stage < 2;
 
 -- name: settle_late
@@ -80,7 +80,7 @@ SELECT message_id, state, lane, body, stage FROM message WHERE message_id = ?;
 -- name: standing_by_ref
 -- Where the message with a provider's reference stands. Two providers may well give the same one.
 SELECT message_id, state, lane, body, stage FROM message
-WHERE by_ref = 1 AND provider_ref = ? AND lane = ? ORDER BY message_id DESC LIMIT 1;
+WHERE provider_ref = ? AND lane = ? ORDER BY message_id DESC LIMIT 1;
 
 -- name: note_report
 -- A report that changes nothing is noted, as long as the timeline is not very long.
