@@ -32,6 +32,7 @@ from bridge.routing.numbers import NumberError, normalise
 
 _log = structlog.get_logger("bridge.listeners.smtp")
 
+_NO_LOGIN = "This listener offers neither TLS nor AUTH without it: its configuration is at fault"
 _LINE_MAX = 16 * 1024  # octets of one line that are held at once; AUTH takes the longest (RFC 4954 §4: 12288)
 _COMMAND_MAX = 512  # RFC 5321 §4.5.3.1.4
 _COMMANDS_MAX = {"MAIL": 512 + 26 + 10 + 500, "RCPT": 512 + 500, "AUTH": 12288}  # RFC 1870, 6531, 3461, 4954
@@ -304,13 +305,8 @@ class Session(SMTP):
             raise Rejected("503 5.5.1 Send EHLO first")
         account = None if self._login is None else self._context.accounts.get(self._login)
         if account is None:
-            if self._auth_offered:
-                raise Rejected("530 5.7.0 Authenticate first")
-            if self._context.tls is not None:
-                raise Rejected("530 5.7.0 Issue STARTTLS, then AUTH, first")
-            raise Rejected(
-                "530 5.7.0 This listener offers neither TLS nor AUTH without it: its configuration is at fault"
-            )
+            why = "Issue STARTTLS, then AUTH, first" if self._context.tls else _NO_LOGIN
+            raise Rejected(f"530 5.7.0 {'Authenticate first' if self._auth_offered else why}")
         if self._mail is not None:
             raise Rejected("503 5.5.1 A mail is under way; RSET ends it")
         command = mail_command(arg or "")
