@@ -17,9 +17,9 @@ import typer
 from prometheus_client import Metric
 
 from bridge import cli, message, providers
-from bridge.listeners.http import translate as http
-from bridge.listeners.smpp import translate as smpp
-from bridge.listeners.smtp import translate as smtp
+from bridge.listeners.http import statuses as http
+from bridge.listeners.smpp import statuses as smpp
+from bridge.listeners.smtp import statuses as smtp
 from bridge.message import Reason, State
 from bridge.smpp.receipts import WORDS
 from bridge.telemetry import metrics

@@ -10,7 +10,9 @@ import structlog
 from bridge.errors import Refusal, StoreUnavailable
 from bridge.listeners.smpp.ports import Account
 from bridge.listeners.smpp.receivers import Handing, deliver_sms
-from bridge.listeners.smpp.translate import message_from_submit_sm, shown_id, status_of
+from bridge.listeners.smpp.statuses import status_of
+from bridge.listeners.smpp.translate import message_from_submit_sm
+from bridge.listeners.smpp.translate_out import shown_id
 from bridge.message import Message, Owed
 from bridge.smpp.enums import Status
 from bridge.smpp.events import (

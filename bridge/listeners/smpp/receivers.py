@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bridge.listeners.smpp.settings import SmppAccount
-from bridge.listeners.smpp.translate import deliver_sm_from_report, deliver_sms_from_inbound
+from bridge.listeners.smpp.translate_out import deliver_sm_from_report, deliver_sms_from_inbound
 from bridge.message import Owed
 from bridge.reports.delivery import Outbox
 from bridge.smpp.enums import Status

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from listeners.smpp.submissions import HOUR, NOW, refused, taken, with_alphabet
 
 from bridge.errors import Refusal
-from bridge.listeners.smpp.translate import ERROR, STATUS, status_of
+from bridge.listeners.smpp.statuses import ERROR, STATUS, status_of
 from bridge.message import Message, Reason, ReportOn, Segment
 from bridge.smpp.enums import Status, Tag
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from listeners.smpp.submissions import NOW, SETTINGS, taken, with_alphabet
 
-from bridge.listeners.smpp.translate import deliver_sm_from_report, deliver_sms_from_inbound, shown_id
+from bridge.listeners.smpp.translate_out import deliver_sm_from_report, deliver_sms_from_inbound, shown_id
 from bridge.message import FINAL, Inbound, Message, Owed, Part, Reason, Report, ReportOn, Segment, State
 from bridge.smpp.codec import decode as decode_pdu
 from bridge.smpp.codec import encode as encode_pdu
