@@ -17,7 +17,7 @@ import typer
 from prometheus_client import Metric
 
 from bridge import cli, message, providers
-from bridge.listeners.http import statuses as http
+from bridge.listeners.http import translate as http
 from bridge.listeners.smpp import statuses as smpp
 from bridge.listeners.smtp import statuses as smtp
 from bridge.message import Reason, State
