@@ -19,7 +19,7 @@ from prometheus_client import Metric
 from bridge import cli, message, providers
 from bridge.listeners.http import translate as http
 from bridge.listeners.smpp import statuses as smpp
-from bridge.listeners.smtp import statuses as smtp
+from bridge.listeners.smtp import translate as smtp
 from bridge.message import Reason, State
 from bridge.smpp.receipts import WORDS
 from bridge.telemetry import metrics
