@@ -106,6 +106,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     part_id: int
     number: int  # 1-based
     report_on: ReportOn = ReportOn.NEVER
+    intermediate: bool = False  # it is to be told of states that are not final, too
     native: dict[str, Any] = {}
 
 
@@ -120,6 +121,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     scheme: str  # udh8 | udh16 | sar: equal references of different schemes are different sets
     octets: bytes  # user data without its header
     alphabet: str  # a name that `bridge.sms.encoding.decode` knows, or "binary"
+    udh: bytes | None = None  # what else its header said, length octet included
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -134,11 +136,12 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     source: str | None = None  # digits, or an alphanumeric sender; None: the provider's default
     text: str | None = None
     binary: bytes | None = None  # user data that is not text
-    udh: bytes | None = None  # user data header of `binary`, length octet included
+    udh: bytes | None = None  # user data header of `binary` or `text`, length octet included, without concatenation
     flash: bool = False
     priority: int = 0  # 0..3, 3 first
     deliver_at: float | None = None
     report_on: ReportOn = ReportOn.NEVER
+    intermediate: bool = False  # it is to be told of states that are not final, too
     client_ref: str | None = None
     segment: Segment | None = None  # set while it is one part of a longer message; `text` is then None
     parts: tuple[Part, ...] = ()  # empty: it came whole, and message_id is the id its client knows

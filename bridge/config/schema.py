@@ -25,12 +25,14 @@ from pydantic import (
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from bridge import providers
+from bridge.assembly import PartsMissing
 from bridge.config.problems import hint
 from bridge.listeners.http.settings import HttpAccount, HttpListener
 from bridge.listeners.smpp.settings import SmppAccount, SmppListener
 from bridge.listeners.smtp.settings import Mail, SmtpAccount, SmtpListener
 from bridge.providers._contract import ProviderSettings
 from bridge.routing.rules import InboundRule, Route
+from bridge.routing.senders import Senders
 from bridge.values import Duration, Rate, Settings
 
 _HOUR_S = 3600.0
@@ -58,7 +60,9 @@ class Account(Settings):
     burst: int | None = Field(default=None, ge=1)  # messages above the rate at once; None: one second's worth
     region: str | None = None  # ISO 3166 alpha-2: where its national numbers belong; None: international ones only
     validity: Duration = 48 * _HOUR_S  # of messages that state none
+    senders: Senders | None = None  # None: any
     parts_timeout: Duration = 60.0  # how long the first part of a long message waits for the others
+    parts_missing: PartsMissing = "refuse"  # when they do not come: refuse all, send what came, or each part singly
     max_parts: int = Field(default=10, ge=1, le=255)
     reports_kept: Duration = 7 * _DAY_S  # how long a report waits for an account that is away
 

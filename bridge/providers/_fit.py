@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 def fit(message: Message, capabilities: Capabilities) -> Message | Reason:
     """The message as this provider can carry it, or why it cannot.
 
-    Refused: binary, too long a text, too long a sender. Left out: flash, and an alphanumeric sender where only numbers
-    are taken (the provider's default sender stands in).
+    Refused: binary, a text with a header (it is for an application behind a port), too long a text, too long a sender.
+    Left out: flash, and an alphanumeric sender where only numbers are taken (the provider's default sender stands in).
     """
-    if message.binary is not None and not capabilities.binary:
+    if (message.binary is not None or message.udh is not None) and not capabilities.binary:
         return Reason.UNSUPPORTED
     if capabilities.text_max is not None and len(message.text or "") > capabilities.text_max:
         return Reason.TEXT_TOO_LONG

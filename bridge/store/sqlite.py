@@ -7,12 +7,14 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
 
 from bridge.errors import StoreUnavailable
-from bridge.message import FINAL, Inbound, Message, Owed, Report
+from bridge.message import FINAL, Inbound, Message, Owed, Part, Report
 from bridge.store import Awaiting, Decide, Entry, Event, Queued, Record, Recorded, Settlement, Stage, Standing
+from bridge.store.attaching import attach, joined, owed_with_attached
 from bridge.store.database import SQL, hold, migrate, open_file
 from bridge.store.rows import (
     STATES,
@@ -62,6 +64,7 @@ class SqliteStore:
         # Somebody's tool may lock the file later; the event loop must not wait for that.
         self._connection.execute("PRAGMA busy_timeout=100")
         self._purged_to = 0
+        self._attached: set[int] = set()  # messages that were given parts while they may have been with a lane
         self._writer = Writer(self._connection, self._remember)
 
     def _take_up(self, now: float) -> None:
@@ -81,10 +84,10 @@ class SqliteStore:
 
     def _remember(self) -> Callable[[], None]:
         """How to set back what is counted in memory, should a transaction be undone: counting anew takes too long."""
-        queued, parked, purged_to = self.queued, self._parked, self._purged_to
+        queued, parked, purged_to, attached = self.queued, self._parked, self._purged_to, set(self._attached)
 
         def restore() -> None:
-            self.queued, self._parked, self._purged_to = queued, parked, purged_to
+            self.queued, self._parked, self._purged_to, self._attached = queued, parked, purged_to, attached
 
         return restore
 
@@ -145,7 +148,8 @@ class SqliteStore:
             for entry in entries:
                 if entry.joins:
                     message_id = entry.message.message_id
-                    cursor.executemany(SQL["join_part"], [(message_id, part_id) for part_id in entry.joins])
+                    marks = zip_longest(entry.joins, entry.marks)
+                    cursor.executemany(SQL["join_part"], [(message_id, mark, part_id) for part_id, mark in marks])
                 if entry.owed:
                     self._owe(cursor, entry.message.message_id, entry.owed)
 
@@ -154,6 +158,23 @@ class SqliteStore:
     def parts(self) -> list[Message]:
         """Parts that wait for the rest of their message, oldest first."""
         return [message_from_bytes(body) for (body,) in self._connection.execute(SQL["waiting_parts"])]
+
+    def joined(self, span_s: float, limit: int) -> list[tuple[bytes, int]]:
+        """Marks of the last parts that were joined, and their messages, oldest first."""
+        return joined(self._connection, span_s, limit)
+
+    def attach(self, message_id: int, parts: Sequence[Part], now: float) -> asyncio.Future[list[Owed] | None]:
+        """Gives waiting parts to a message that was joined without them; gives what is owed for them now."""
+
+        def run(cursor: sqlite3.Cursor) -> list[Owed] | None:
+            owed = attach(cursor, message_id, parts, now)
+            if owed:
+                self._owe(cursor, message_id, owed)
+            elif owed is not None:
+                self._attached.add(message_id)
+            return owed
+
+        return self._writer.write(run, len(parts))
 
     # --- out ----------------------------------------------------------------------------------------------------
 
@@ -204,6 +225,11 @@ class SqliteStore:
     def _settle(self, cursor: sqlite3.Cursor, done: Settlement) -> Sequence[Owed]:
         line = line_of(done.event)
         now = done.event["at"]
+        owed = done.owed
+        if done.message_id in self._attached and done.state in FINAL:
+            # Its lane had the message in memory when parts were attached to it.
+            owed = owed_with_attached(cursor, done)
+            self._attached.discard(done.message_id)
         changed = cursor.execute(
             SQL["settle"],
             (int(done.stage), int(done.state), done.lane, done.step, done.attempts, int(done.begun), done.next_at,
@@ -212,9 +238,9 @@ class SqliteStore:
         recorded = Recorded()
         if changed:
             self.queued -= done.stage >= Stage.SENT
-            if done.owed:
-                self._owe(cursor, done.message_id, done.owed)
-                recorded.owed += done.owed
+            if owed:
+                self._owe(cursor, done.message_id, owed)
+                recorded.owed += owed
         else:
             cursor.execute(SQL["settle_late"], (done.provider_ref, line, done.message_id))
         if self._parked and done.provider_ref is not None:
@@ -280,6 +306,7 @@ class SqliteStore:
         else:
             cursor.execute(SQL["finish"], (int(verdict.state), plain(verdict.reason), now, line, message_id))
             self.queued -= stage <= Stage.LEASED
+            self._attached.discard(message_id)
             self._owe(cursor, message_id, verdict.owed)
             recorded.owed += verdict.owed
 

@@ -10,12 +10,14 @@ from typing import Any
 
 from store.samples import NOW, message, part
 
+from bridge.assembly import PartsMissing
 from bridge.errors import Refusal
 from bridge.intake import Intake
 from bridge.message import Message, Owed
 from bridge.providers._contract import Capabilities
 from bridge.reports.correlate import decide
 from bridge.routing.rules import Route, Router
+from bridge.routing.senders import Senders
 from bridge.store import Queued
 from bridge.store.sqlite import SqliteStore
 
@@ -34,7 +36,9 @@ class Limits:
     rate: float | None = None
     burst: int | None = None
     parts_timeout: float = 60.0
+    parts_missing: PartsMissing = "refuse"
     max_parts: int = 5
+    senders: Senders | None = None
 
 
 @dataclass

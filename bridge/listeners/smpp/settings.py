@@ -31,6 +31,6 @@ class SmppAccount(Settings):
     max_binds: int = Field(default=4, ge=1)
     window: int = Field(default=100, ge=1)  # submits we hold unanswered before we stop reading
     deliver_window: int = Field(default=50, ge=8)  # deliver_sm we leave unanswered
-    alphabet: Literal["gsm7", "latin1", "ascii", "utf8", "cp1252"] = "gsm7"  # of data_coding 0
+    alphabet: Literal["gsm7", "gsm7-packed", "latin1", "ascii", "utf8", "cp1252"] = "gsm7"  # of data_coding 0
     version: Literal["3.3", "3.4", "5.0"] | None = None  # overrides what the bind says
     message_id: Literal["decimal", "hex"] = "decimal"
