@@ -101,7 +101,7 @@ def finish(queued: Queued, reason: Reason, now: float, event: Event) -> Settleme
     state = failed_state(reason)
     report = Report(state=state, reason=reason, at=now, native=str(event.get("native", "")))
     return Settlement(
-        message_id=queued.message.message_id,
+        message=queued.message,
         stage=Stage.FINAL,
         state=state,
         lane=queued.plan[queued.step],
@@ -122,7 +122,7 @@ def _sent(queued: Queued, accepted: Accepted, now: float, policy: Policy, event:
         owed = owed_for(queued.message, report, now)
         event["state"] = accepted.state.word
     return Settlement(
-        message_id=queued.message.message_id,
+        message=queued.message,
         stage=Stage.FINAL if accepted.state.final else Stage.SENT,
         state=accepted.state,
         lane=queued.plan[queued.step],
@@ -141,7 +141,7 @@ def _again(queued: Queued, at: float, event: Event, reason: Reason) -> Settlemen
     at = min(at, queued.message.expires_at)
     event["next_at"] = at
     return Settlement(
-        message_id=queued.message.message_id,
+        message=queued.message,
         stage=Stage.QUEUED,
         state=State.ACCEPTED,
         lane=queued.plan[queued.step],
@@ -160,7 +160,7 @@ def _elsewhere(queued: Queued, now: float, event: Event) -> Settlement | None:
         return None
     event["next"] = queued.plan[step]
     return Settlement(
-        message_id=queued.message.message_id,
+        message=queued.message,
         stage=Stage.QUEUED,
         state=State.ACCEPTED,
         lane=queued.plan[step],
