@@ -117,7 +117,12 @@ def finish(queued: Queued, reason: Reason, now: float, event: Event) -> Settleme
 def _sent(queued: Queued, accepted: Accepted, now: float, policy: Policy, event: Event) -> Settlement:
     wait_s = policy.report_timeout_s if policy.poll_s is None else min(policy.poll_s, policy.report_timeout_s)
     owed: list[Owed] = []
+    else_s = queued.plan.wait_s(queued.step)
     if accepted.state.final:
+        if else_s is not None and accepted.state is not State.DELIVERED:
+            moved = _elsewhere(queued, now, event)
+            assert moved is not None
+            return moved
         report = Report(state=accepted.state, reason=accepted.reason, at=now, native=accepted.native)
         owed = owed_for(queued.message, report, now)
         event["state"] = accepted.state.word
@@ -128,7 +133,8 @@ def _sent(queued: Queued, accepted: Accepted, now: float, policy: Policy, event:
         lane=queued.plan[queued.step],
         step=queued.step,
         attempts=queued.attempts,
-        next_at=None if accepted.state.final else now + wait_s,
+        next_at=None if accepted.state.final else now + (wait_s if else_s is None else min(wait_s, else_s)),
+        else_at=None if accepted.state.final or else_s is None else now + else_s,
         sent_at=now,
         provider_ref=accepted.provider_ref,
         reason=accepted.reason,
