@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from bridge.errors import Refusal
-from bridge.message import Message, Owed, Part, Reason, Report, ReportOn, Segment, State, owed_for
+from bridge.message import Message, Owed, Part, Plan, Reason, Report, ReportOn, Segment, State, owed_for
 from bridge.sms.encoding import BINARY, TextError
 from bridge.sms.join import join, join_gapped
 from bridge.sms.segments import Concat, build_udh, element_of, merge_udh, parse_udh
@@ -214,7 +214,7 @@ def rejected(message: Message, reason: Reason, text: str, now: float) -> Entry:
     report = Report(state=State.REJECTED, reason=reason, native=text)
     return Entry(
         message=message,
-        plan=(),
+        plan=Plan(),
         stage=Stage.FINAL,
         next_at=None,
         state=State.REJECTED,

@@ -42,7 +42,7 @@ def attach(cursor: sqlite3.Cursor, message_id: int, parts: Sequence[Part], now: 
 
 def owed_with_attached(cursor: sqlite3.Cursor, done: Settlement) -> Sequence[Owed]:
     """What is owed by a settlement, for the parts too that its lane knows nothing of."""
-    body, _, _ = cursor.execute(SQL["joined"], (done.message_id,)).fetchone()
+    body, _, _ = cursor.execute(SQL["joined"], (done.message.message_id,)).fetchone()
     message = message_from_bytes(body)
     told = {owed.known_id for owed in done.owed}
     late = [part.part_id for part in message.parts if part.part_id not in told]
