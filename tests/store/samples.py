@@ -42,6 +42,7 @@ def part(message_id: int, number: int, total: int, **fields: Any) -> Message:
         scheme=fields.pop("scheme", "udh8"),
         octets=octets,
         alphabet=fields.pop("alphabet", "latin1"),
+        udh=fields.pop("udh", None),
     )
     return message(message_id, text=None, segment=segment, **fields)
 
