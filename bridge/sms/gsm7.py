@@ -156,8 +156,10 @@ def unpack_text(octets: bytes, fill: int = 0, *, full: bool = False) -> bytes:
     Of octets that could hold one septet less, the last one is padding when it is NUL or CR (23.038 §6.1.2.3.1), unless
     the octets are known to be `full`.
     """
+    if not octets:
+        return b""
     bits = 8 * len(octets) - fill
-    septets = unpack(octets, max(bits, 0) // 7, fill)
-    if not full and bits > 0 and bits % 7 == 0 and septets[-1] in _PADDING:
+    septets = unpack(octets, bits // 7, fill)
+    if not full and bits % 7 == 0 and septets[-1] in _PADDING:
         return septets[:-1]
     return septets
