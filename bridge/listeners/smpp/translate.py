@@ -198,9 +198,8 @@ def _segment(
 ) -> Segment:
     """The part, its septets unpacked: parts are joined as octets. Raises TextError."""
     if alphabet == PACKED:
-        # All parts but the last are full, so that nothing in them is padding.
-        fill = fill_bits(header_octets)
-        alphabet, octets = "gsm7", unpack_text(octets, fill, full=concat.number < concat.total)
+        more = concat.number < concat.total
+        alphabet, octets = "gsm7", unpack_text(octets, fill_bits(header_octets), more=more)
     if alphabet == "gsm7":
         alphabet = alphabet_of(elements)
     return Segment(

@@ -227,7 +227,8 @@ def test_packing_without_a_count(septets: str, packed: str) -> None:
 def test_spare_bits_that_a_client_left_zero_are_no_at_sign() -> None:
     packed = gsm7.pack(b"aaaaaaa")
     assert gsm7.unpack_text(packed) == b"aaaaaaa"
-    assert gsm7.unpack_text(packed, full=True) == b"aaaaaaa\0"
+    assert gsm7.unpack_text(packed, more=True) == b"aaaaaaa\0"
+    assert gsm7.unpack_text(gsm7.pack_text(b"aaaaaaa"), more=True) == b"aaaaaaa"
     assert gsm7.unpack_text(gsm7.pack(b"aaaaaa\0")) == b"aaaaaa\0"  # no spare bits to be taken for one
 
 
@@ -238,6 +239,8 @@ def test_packing_without_a_count_survives(septets: bytes, fill: int) -> None:
 
 @given(st.binary(), FILL)
 def test_any_octets_are_some_septets(octets: bytes, fill: int) -> None:
-    full = gsm7.unpack_text(octets, fill, full=True)
-    assert full[: len(gsm7.unpack_text(octets, fill))] == gsm7.unpack_text(octets, fill)
-    assert len(full) == max(8 * len(octets) - fill, 0) // 7
+    every = gsm7.unpack(octets, max(8 * len(octets) - fill, 0) // 7, fill) if octets else b""
+    for more in (False, True):
+        some = gsm7.unpack_text(octets, fill, more=more)
+        assert some in (every, every[:-1])
+        assert every[len(some) :] in (b"", b"\r", b"" if more else b"\0")
