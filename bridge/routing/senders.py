@@ -28,7 +28,7 @@ class Senders(Settings):
 
     allowed: list[SourcePattern] | None = Field(default=None, min_length=1)  # None: any
     default: Sender | None = None  # of messages that have none; None: the provider's default
-    rewrite: dict[SourcePattern, Sender] = Field(default_factory=dict)  # the first pattern that matches
+    rewrite: dict[SourcePattern, Sender] | None = None  # another in place of one; the first pattern that matches
 
 
 class SenderRules:
@@ -36,7 +36,7 @@ class SenderRules:
 
     def __init__(self, settings: Senders) -> None:
         self._default = settings.default
-        self._rewrite = [(matcher(pattern.casefold()), sender) for pattern, sender in settings.rewrite.items()]
+        self._rewrite = [(matcher(pattern.casefold()), sender) for pattern, sender in (settings.rewrite or {}).items()]
         self._allowed = None if settings.allowed is None else [matcher(p.casefold()) for p in settings.allowed]
         self._known: dict[str, str | None] = {}
 

@@ -19,7 +19,8 @@ from bridge.listeners.http.settings import HttpAccount, HttpListener
 from bridge.listeners.smpp.settings import SmppAccount, SmppListener
 from bridge.listeners.smtp.settings import Mail, SmtpAccount, SmtpListener
 from bridge.providers._contract import ProviderSettings
-from bridge.routing import rules
+from bridge.routing import rules, senders
+from bridge.routing.numbers import source_of
 from bridge.values import Tls, base_url, duration_s, listen_address, rate_per_s, size_bytes
 
 COMPLETE = Path(__file__).parents[2] / "config" / "bridge.yaml"
@@ -34,6 +35,7 @@ _WORDS = {
     rules._number_pattern: "pattern",
     rules._source_pattern: "pattern",
     rules._keyword: "word",
+    source_of: "sender",
     bool: "`true` or `false`",
     int: "whole number",
     str: "text",
@@ -59,6 +61,7 @@ SECTIONS = (
     Section("listeners.http[]", HttpListener, ("listeners", "http", 0)),
     Section("tls", Tls, ("listeners", "smpp", 0, "tls")),
     Section("accounts.NAME", Account, ("accounts", "acme")),
+    Section("accounts.NAME.senders", senders.Senders, ("accounts", "acme", "senders")),
     Section("accounts.NAME.smpp", SmppAccount, ("accounts", "acme", "smpp")),
     Section("accounts.NAME.smtp", SmtpAccount, ("accounts", "acme", "smtp")),
     Section("accounts.NAME.http", HttpAccount, ("accounts", "acme", "http")),
