@@ -17,7 +17,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
-from bridge.smpp.enums import CommandId, Status
+from bridge.smpp.enums import CommandId, Status, answer_id
 
 
 class State(IntEnum):
@@ -100,3 +100,14 @@ _ROWS: Final[dict[CommandId, tuple[_Cell, ...]]] = {
 TABLE: Final[dict[tuple[int, int], _Cell]] = {
     (state, command): cell for command, cells in _ROWS.items() for state, cell in zip(_COLUMNS, cells, strict=True)
 }
+
+
+def refusal_of(state: State, command_id: int, status: Status) -> tuple[int, Status]:
+    """What answers a request that is malformed in the way of `status`: command_id and command_status.
+
+    A PDU out of its place is that first, whatever is in it: nothing else of it means anything there.
+    """
+    cell = TABLE.get((state, command_id))
+    if cell is Do.NACK:
+        return CommandId.GENERIC_NACK, Status.RINVBNDSTS
+    return answer_id(command_id), cell if isinstance(cell, Status) else status

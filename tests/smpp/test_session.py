@@ -9,6 +9,7 @@ from bridge.smpp.events import (
     Bind,
     BindRequested,
     Closed,
+    Delivered,
     DeliveryFailed,
     Event,
     Malformed,
@@ -212,6 +213,14 @@ def test_a_full_window_stops_reading_and_not_answering() -> None:
     assert session.wants_data
 
 
+def test_what_waits_behind_a_full_window_is_bounded_and_not_looked_at() -> None:
+    session = bound(window=1)
+    assert len(session.receive(encode(SUBMIT, 1) * 2, 0.0)) == 1
+    assert session.receive(encode(SUBMIT, 3), 0.0) == []
+    assert session.pending_submits == 1
+    assert session.receive(bytes(BACKLOG_MAX), 0.0) == [Closed("backlog")]
+
+
 @pytest.mark.parametrize(
     ("request_pdu", "response"),
     [
@@ -281,6 +290,30 @@ def test_a_malformed_request_is_answered_and_the_session_lives_on() -> None:
     assert (events[0].command_id, events[0].status) == (CommandId.SUBMIT_SM, Status.RINVSRCADR)
     assert events[1:] == [Submitted(decode(encode(SUBMIT, 6)))]  # type: ignore[arg-type]
     assert sent(session) == [SubmitSmResp(sequence=5, status=Status.RINVSRCADR)]
+
+
+def test_a_malformed_request_out_of_place_is_answered_as_out_of_place() -> None:
+    session = opened()
+    broken = pack_header(18, CommandId.SUBMIT_SM, 0, 5) + b"xx"
+    (event,) = session.receive(broken, 1.0)
+    assert isinstance(event, Malformed)
+    assert event.status is Status.RINVBNDSTS
+    assert sent(session) == [SubmitSmResp(sequence=5, status=Status.RINVBNDSTS)]
+    assert session.state is State.OPEN
+
+
+@pytest.mark.parametrize("stray", [b"\xff", b"\xff\xff\xff\xff\xff"])
+def test_the_header_of_a_response_counts_whatever_its_body_is(stray: bytes) -> None:
+    session = bound()
+    settled = session.deliver(DELIVER, "a", 0.0), session.deliver(DELIVER, "b", 0.0)
+    session.unbind(0.0)
+    answers = [(CommandId.DELIVER_SM_RESP, settled[0]), (CommandId.GENERIC_NACK, settled[1])]
+    answers.append((CommandId.UNBIND_RESP, 3))
+    session.to_write()
+    octets = b"".join(pack_header(16 + len(stray), command, 0, number) + stray for command, number in answers)
+    events = [event for event in session.receive(octets, 1.0) if not isinstance(event, Malformed)]
+    assert events == [Delivered("a", 0), DeliveryFailed("b", "nack", 0), Closed("unbound")]
+    assert session.to_write() == b""
 
 
 def test_an_unknown_command_is_nacked_and_skipped() -> None:
