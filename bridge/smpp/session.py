@@ -285,9 +285,7 @@ class Session:
             self._enquired = None  # any PDU is a sign of life (3.4 §4.11)
             if isinstance(item, PduError):
                 self._refuse_malformed(item, events)
-                continue
-            cell = TABLE[self.state, item.command]
-            if cell is Do.SUBMIT:
+            elif (cell := TABLE[self.state, item.command]) is Do.SUBMIT:
                 assert isinstance(item, SubmitSm)
                 self._active = now
                 self.pending_submits += 1

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from smpp.samples import BINDS, DELIVER, SUBMIT, VECTORS, Vector, asked, bound, in_state, opened, pdus_of, sent
 
 from bridge.smpp.codec import decode, encode
-from bridge.smpp.enums import CommandId, Status, Tag, answer_id
+from bridge.smpp.enums import SUBMISSION_TLV_OCTETS, CommandId, Status, Tag, answer_id
 from bridge.smpp.events import (
     Bind,
     BindRequested,
@@ -365,6 +365,26 @@ def test_any_vectors_in_any_order_and_pieces_leave_a_session_in_good_order(
     assert sum(isinstance(each, Submitted | Requested) for each in events) == session.pending_submits
     assert all(not isinstance(each, Closed) for each in events[:-1])
     assert all(pdu.command & 0x80000000 for pdu in sent(session))
+
+
+@pytest.mark.parametrize("state", sorted({state for state, _ in TABLE}))
+def test_every_vector_fed_octet_by_octet_is_what_it_is_at_once(state: State) -> None:
+    for vector in VECTORS:
+        at_once, piecewise = in_state(state), in_state(state)
+        expected = at_once.receive(vector.octets, 1.0)
+        found = [event for octet in vector.octets for event in piecewise.receive(bytes((octet,)), 1.0)]
+        assert (found, piecewise.state) == (expected, at_once.state), vector.source
+        assert piecewise.to_write() == at_once.to_write()
+
+
+@pytest.mark.parametrize("tag", sorted(SUBMISSION_TLV_OCTETS))
+def test_a_tlv_of_a_wrong_length_is_refused_and_the_session_lives_on(tag: Tag) -> None:
+    session = bound()
+    wrong = encode(SubmitSm(sequence=5, tlvs=((tag, bytes(1100)),)))
+    (event,) = session.receive(wrong, 1.0)
+    assert isinstance(event, Malformed)
+    assert sent(session) == [SubmitSmResp(sequence=5, status=Status.RINVPARLEN)]
+    assert session.receive(encode(SUBMIT), 1.0) == [Submitted(SUBMIT)]
 
 
 @given(st.binary(max_size=300), st.integers(0, 0xFFFFFFFF))
