@@ -1,4 +1,4 @@
-"""Kannel's bearerbox, the client that everybody has: it sends, hears what became of it, and comes back after a restart."""
+"""Kannel's bearerbox, the client that everybody has: it sends, hears what became of it, and comes back."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def test_texts_of_every_kind_arrive_and_are_reported(bridge: Bridge, kanne
     await kannel.send("unicode", DELIVERED, "Привіт", coding="2")
     await kannel.send("long", DELIVERED, LONG.strip())
     await kannel.send("long_unicode", DELIVERED, unicode.strip(), coding="2")
-    finals = {name: DELIVERED_TO_PHONE for name in ("plain", "unicode", "long", "long_unicode")}
+    finals = dict.fromkeys(("plain", "unicode", "long", "long_unicode"), DELIVERED_TO_PHONE)
     finals |= {"absent": NOT_DELIVERED, "rejected": NOT_DELIVERED}
     wanted = {(name, kind) for name, final in finals.items() for kind in (TAKEN, final)}
     await kannel.news.until(lambda: set(kannel.reports) >= wanted)
