@@ -58,16 +58,16 @@ class LaneState(msgspec.Struct, frozen=True, kw_only=True):
     trouble: Trouble | None
 
 
-class Lost(msgspec.Struct, frozen=True):
+class Lost(msgspec.Struct, frozen=True, tag="lost"):
     """A watcher was too slow for so many PDUs."""
 
-    lost: int
+    count: int
 
 
-class Begun(msgspec.Struct, frozen=True):
+class Begun(msgspec.Struct, frozen=True, tag="begun"):
     """What a capture begins with."""
 
-    capturing: str
+    account: str
     binds: int  # there are now
 
 

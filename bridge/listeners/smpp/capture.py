@@ -25,7 +25,7 @@ _UNDECIDED: Final = 32  # PDUs kept of a connection of which it is not known who
 End = tuple[str, int]  # address and port
 
 
-class Caught(msgspec.Struct, frozen=True, gc=False):
+class Caught(msgspec.Struct, frozen=True, gc=False, tag="pdu"):
     """A PDU on the wire; octets that are no PDU come as they are."""
 
     at: float  # Unix time
