@@ -52,7 +52,8 @@ class PcapFile:
             self._packets += 1
             segment = _tcp(source[1], destination[1], sequence, self._heard.get(back, 1), data)
             packet = _ip(ip_address(source[0]), ip_address(destination[0]), self._packets, segment)
-            seconds, nanoseconds = divmod(round(caught.at * 1e9), 1_000_000_000)
+            seconds = int(caught.at)
+            nanoseconds = int((caught.at - seconds) * 1e9)
             records.append(struct.pack("<IIII", seconds, nanoseconds, len(packet), len(packet)) + packet)
         self._stream.write(b"".join(records))
 

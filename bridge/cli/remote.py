@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -46,7 +46,7 @@ class Daemon:
         """What comes of a verb."""
         return self._ask("POST", path, kind)
 
-    def lines(self, path: str, query: dict[str, Any], kind: Any) -> Iterator[Any]:
+    def lines(self, path: str, query: dict[str, Any], kind: Any) -> Generator[Any, None, None]:
         """What is told at a path, as it happens, until the daemon ends it or is gone; each of `kind`."""
         connection = _Connection(self._path, None)
         try:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
@@ -61,30 +61,23 @@ def sessions(
         return
     if seconds is not None or count is not None or mask:
         raise typer.BadParameter("--seconds, --count and --mask go with --capture")
-    if as_json:
-        _print_json(daemon)
-        while watch:
-            time.sleep(_WATCH_EVERY_S)
-            _print_json(daemon)
-    elif watch:
-        _watch(daemon)
-    else:
-        _console().print(_shown(daemon.get("/v1/sessions", Connections)))
-
-
-def _print_json(daemon: Daemon) -> None:
-    found = daemon.get("/v1/sessions", Connections)
-    typer.echo(msgspec.json.encode(found).decode())
-
-
-def _watch(daemon: Daemon) -> None:
     try:
-        with Live(console=_console(), auto_refresh=False) as live:
-            while True:
-                live.update(_shown(daemon.get("/v1/sessions", Connections)), refresh=True)
-                time.sleep(_WATCH_EVERY_S)
+        if as_json:
+            _show(daemon, watch, lambda found: typer.echo(msgspec.json.encode(found).decode()))
+        elif watch:
+            with Live(console=_console(), auto_refresh=False) as live:
+                _show(daemon, watch, lambda found: live.update(_shown(found), refresh=True))
+        else:
+            _show(daemon, watch, lambda found: _console().print(_shown(found)))
     except KeyboardInterrupt:
-        pass  # that is how it ends
+        pass  # that is how a watch ends
+
+
+def _show(daemon: Daemon, watch: bool, show: Callable[[Connections], None]) -> None:
+    show(daemon.get("/v1/sessions", Connections))
+    while watch:
+        time.sleep(_WATCH_EVERY_S)
+        show(daemon.get("/v1/sessions", Connections))
 
 
 def _console() -> Console:
@@ -156,31 +149,34 @@ def _capture(daemon: Daemon, account: str, file: Path, *, seconds: float | None,
     query: dict[str, Any] = {"account": account, **({"mask": 1} if mask else {})}
     if seconds is not None:
         query["seconds"] = seconds
-    lines = daemon.lines("/v1/capture", query, Begun | Caught | Lost)
-    begun = next(lines, None)  # before the file is touched: an account that does not exist must not empty it
-    if not isinstance(begun, Begun):
-        typer.echo("the daemon ends", err=True)
-        raise typer.Exit(1)
+    with closing(daemon.lines("/v1/capture", query, Begun | Caught | Lost)) as lines:
+        # Before the file is touched: an account that does not exist must not empty it.
+        begun = next(lines, None)
+        if not isinstance(begun, Begun):
+            typer.echo("the daemon ends", err=True)
+            raise typer.Exit(1)
+        with _opened(file) as stream:
+            typer.echo(f"capturing {account}, {_counted(begun.binds, 'bind')} now; Ctrl-C ends it", err=True)
+            told = _write(lines, PcapFile(stream), count)
+    typer.echo(f"{told} in {file}", err=True)
+
+
+def _write(lines: Iterator[Caught | Lost], pcap: PcapFile, count: int | None) -> str:
+    """Writes what is told, up to so many PDUs; gives what came of it."""
     written = lost = 0
-    with _opened(file) as stream:
-        pcap = PcapFile(stream)
-        typer.echo(f"capturing {account}, {_counted(begun.binds, 'bind')} now; Ctrl-C ends it", err=True)
-        try:
-            for line in lines:
-                if isinstance(line, Lost):
-                    lost += line.count
-                    continue
-                pcap.write(line)
-                written += 1
-                if written == count:
-                    break
-        except KeyboardInterrupt:
-            pass  # that is how it ends
-        except BrokenPipeError:
-            pass  # whoever read along has enough
-    missing = f"; {lost} were lost, because this was too slow" if lost else ""
-    connections = _counted(pcap.connections, "connection")
-    typer.echo(f"{_counted(written, 'PDU')} of {connections} in {file}{missing}", err=True)
+    try:
+        for line in lines:
+            if isinstance(line, Lost):
+                lost += line.count
+                continue
+            pcap.write(line)
+            written += 1
+            if written == count:
+                break
+    except (KeyboardInterrupt, BrokenPipeError):
+        pass  # that is how it ends; and whoever read along has enough
+    missing = f" ({lost} were lost, because this was too slow)" if lost else ""
+    return f"{_counted(written, 'PDU')} of {_counted(pcap.connections, 'connection')}{missing}"
 
 
 @contextmanager

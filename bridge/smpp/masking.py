@@ -80,7 +80,8 @@ def _hidden(octets: bytes, fields: Mapping[str, Kind], *, texts: bool) -> bytes:
                 _hide(out, start, end)
             read_to = end
     except _CutOff:
-        _hide(out, read_to, len(out))
+        # The NUL of the last string stays, so that it does not run on.
+        _hide(out, read_to + (out[read_to : read_to + 1] == b"\0"), len(out))
     return bytes(out)
 
 

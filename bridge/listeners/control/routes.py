@@ -17,11 +17,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import msgspec
+import structlog
 from aiohttp import web
 
 from bridge.errors import StoreUnavailable
 from bridge.listeners.control.ports import Steering, Watch
 from bridge.values import duration_s
+
+log = structlog.get_logger("bridge.listeners.control")
 
 _JSON = "application/json"
 _LINES = "application/x-ndjson"
@@ -112,6 +115,9 @@ async def always_json(
         return error_reply(error.status, code, f"{request.method} {request.path}: {error.reason}")
     except StoreUnavailable as error:
         return error_reply(503, "unavailable", str(error))
+    except Exception:
+        log.exception("control_failed", method=request.method, path=request.path)
+        return error_reply(500, "internal_server_error", "An error on our side; it is in the daemon's log.")
 
 
 def error_reply(status: int, code: str, text: str) -> web.Response:

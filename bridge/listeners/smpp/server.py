@@ -104,7 +104,7 @@ class SmppServer:
         now = self.monotonic()
         bound = [connection for connection in self._connections if connection.account is not None]
         return [
-            seen(connection, self._settings.listen, self._binds.receivers(connection.account.name).pending, now)
+            seen(connection, str(self._settings.listen), self._binds.receivers(connection.account.name).pending, now)
             for connection in sorted(bound, key=lambda each: each.traffic.connected_at)
             if connection.account is not None
         ]
