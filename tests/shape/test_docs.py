@@ -243,7 +243,7 @@ def unknown_commands(text: str) -> list[str]:
             named, rest = known[command[1]], command[2:]
             if hasattr(named, "commands"):  # a group: its own commands follow
                 if not rest or rest[0] not in named.commands:
-                    wrong.append(" ".join(command[:3]))
+                    wrong += [" ".join(command[:3])] if rest else []  # the group alone shows its help
                     continue
                 named, rest = named.commands[rest[0]], rest[1:]
             options = {option for each in named.params for option in each.opts}
