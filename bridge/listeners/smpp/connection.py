@@ -56,7 +56,7 @@ class Connection(asyncio.Protocol):
         self.account: Account | None = None
         self.clogged = False  # the client does not read what we write
         self.session: Session = server.new_session()
-        self.traffic = Traffic(server.clock(), server.monotonic())
+        self.traffic = Traffic(server.clock, server.monotonic)
         self.tap: Tap | None = None  # somebody watches
 
     # --- asyncio.Protocol -------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ class Connection(asyncio.Protocol):
             return
         data = self.session.to_write()
         if data:
-            self.traffic.wrote(data, self._name or "", self._server.monotonic(), self._server.clock())
+            self.traffic.wrote(data, self._name or "")
             if self.tap is not None:
                 self.tap.sent(data, self._server.clock())
             transport.write(data)
@@ -184,9 +184,9 @@ class Connection(asyncio.Protocol):
     def _heard(self, event: Delivered | DeliveryFailed) -> None:
         """A deliver_sm was answered, or will not be."""
         if isinstance(event, Delivered):
-            self.traffic.heard(CommandId.DELIVER_SM_RESP, event.status, self._name or "", self._server.clock())
+            self.traffic.heard(CommandId.DELIVER_SM_RESP, event.status, self._name or "")
         elif event.why == "nack":
-            self.traffic.heard(CommandId.GENERIC_NACK, event.status, self._name or "", self._server.clock())
+            self.traffic.heard(CommandId.GENERIC_NACK, event.status, self._name or "")
         self._server.heard(self, event)
 
     @property

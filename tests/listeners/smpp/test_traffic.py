@@ -19,14 +19,22 @@ def counted(name: str, direction: str, command: str, status: str) -> int:
 
 
 def test_what_is_written_is_counted_by_command_and_status() -> None:
-    traffic = Traffic(1000.0, 10.0)
+    traffic = Traffic(lambda: 1001.0, lambda: 10.0)
     oks = b"".join(pdu(0x80000004, b"1\0", sequence=number) for number in range(3))
-    traffic.wrote(oks + pdu(0x80000004, status=0x58) + pdu(0x05, b"x" * 40) + pdu(0x15), "w", 11.0, 1001.0)
+    traffic.wrote(oks + pdu(0x80000004, status=0x58) + pdu(0x05, b"x" * 40) + pdu(0x15), "w")
     assert counted("w", "out", OUT, "ESME_ROK") == 3
     assert counted("w", "out", OUT, "ESME_RTHROTTLED") == 1
-    assert traffic.taken.per_s(11.0) == 4.0
-    assert traffic.handed.per_s(11.0) == 1.0
+    assert traffic.taken.per_s(10.0) == 4.0
+    assert traffic.handed.per_s(10.0) == 1.0
     assert traffic.fault == Fault(OUT, "ESME_RTHROTTLED", code=0x58, incoming=False, at=1001.0)
+
+
+def test_one_is_counted_as_many_are() -> None:
+    traffic = Traffic(lambda: 1001.0, lambda: 10.0)
+    traffic.wrote(pdu(0x80000004, b"1\0"), "one")
+    traffic.wrote(pdu(0x05, b"x"), "one")
+    assert counted("one", "out", OUT, "ESME_ROK") == 1
+    assert (traffic.taken.per_s(10.0), traffic.handed.per_s(10.0), traffic.fault) == (1.0, 1.0, None)
 
 
 def test_clients_make_up_no_names() -> None:
