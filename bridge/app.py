@@ -14,7 +14,7 @@ from bridge.config.schema import Account, Config
 from bridge.dispatch.lane import Lane
 from bridge.errors import ConfigError
 from bridge.intake import Intake
-from bridge.listeners.control.server import ControlServer
+from bridge.listeners.control.server import ControlServer, opened
 from bridge.listeners.http import ports as http_ports
 from bridge.listeners.http.outgoing import CallbackSender
 from bridge.listeners.http.server import HttpServer
@@ -125,6 +125,7 @@ class App:
             self._listener_of,
             clock=self.clock,
             on_owed=self._offer,
+            on_went_on=self._wake,
         )
         self._passwords = Passwords()
         self._make_senders()
@@ -155,6 +156,10 @@ class App:
     def _start_lane(self, provider: Provider) -> None:
         self.lanes[provider.name].start()
         self._run(Polling(provider, self.store, self.transport, self.hearing, self.clock).run())
+
+    def _wake(self, lanes: Sequence[str]) -> None:
+        for name in set(lanes):
+            self.lanes[name].wake(self.clock())
 
     def _lane_of_gone(self, name: str) -> Lane:
         log.warning("provider_gone", provider=name, hint="its messages go on to their plan's next provider, or fail")
@@ -204,15 +209,8 @@ class App:
             system_ids=lambda: {each.name: each.settings.system_id for each in self._smpp_accounts()},
             clock=self.clock,
         )
-        control = ControlServer(config.control_path, config.control.group, steering)
-        try:
-            await control.start()
-        except OSError as error:
-            if config.control.model_fields_set:
-                raise  # it was asked for
-            log.warning("control_unavailable", error=str(error), hint="set control.socket to a path that can be used")
-        else:
-            self._control = control
+        asked_for = bool(config.control.model_fields_set)
+        self._control = await opened(config.control_path, config.control.group, steering, required=asked_for)
 
     def _make_senders(self) -> None:
         """One for each account and listener that can be reached; those there were go on with the new settings."""

@@ -10,11 +10,14 @@ import socket
 import stat
 from pathlib import Path
 
+import structlog
 from aiohttp import web
 
 from bridge.listeners.control.ports import Steering
 from bridge.listeners.control.routes import Routes, always_json
 from bridge.listeners.control.settings import SOCKET_PATH_MAX
+
+log = structlog.get_logger("bridge.listeners.control")
 
 _BACKLOG = 16
 _GRACE_S = 1.0  # for answers under way
@@ -54,6 +57,19 @@ class ControlServer:
         with contextlib.suppress(FileNotFoundError):
             if self._path.stat().st_ino == self._inode:
                 self._path.unlink()
+
+
+async def opened(path: Path, group: str | None, steering: Steering, *, required: bool) -> ControlServer | None:
+    """A server that listens. Raises OSError when that cannot be and is `required`; else says so, and gives None."""
+    server = ControlServer(path, group, steering)
+    try:
+        await server.start()
+    except OSError as error:
+        if required:
+            raise
+        log.warning("control_unavailable", error=str(error), hint="set control.socket to a path that can be used")
+        return None
+    return server
 
 
 def _listening_socket(path: Path, group: str | None) -> socket.socket:
