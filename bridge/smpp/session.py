@@ -132,7 +132,6 @@ class Session:
             deadlines.append(self._leave_by)
         return min(deadlines)
 
-    @property
     def unread(self) -> bytes:
         """The octets of the peer that have not been handled yet."""
         return self._framer.unread

@@ -397,3 +397,13 @@ def test_no_text_of_an_error_holds_a_value() -> None:
 
 def test_a_status_in_a_request_is_kept_and_harmless() -> None:
     assert decode(pack_header(16, CommandId.ENQUIRE_LINK, 99, 1)) == EnquireLink(sequence=1, status=99)
+
+
+def test_what_was_not_iterated_can_be_looked_at() -> None:
+    first, second = encode(EnquireLink(1)), encode(EnquireLink(2))
+    framer = Framer()
+    framer.feed(first + second + b"\0\0")
+    assert next(iter(framer)) == EnquireLink(1)
+    assert framer.unread == second + b"\0\0"
+    assert list(framer) == [EnquireLink(2)]
+    assert framer.unread == b"\0\0"

@@ -400,3 +400,13 @@ def test_each_request_has_one_reaction(pdu: Pdu) -> None:
     session = bound()
     (event,) = session.receive(encode(pdu), 1.0)
     assert (event == Requested(pdu)) == (session.to_write() == b"")
+
+
+def test_octets_that_were_not_handled_can_be_looked_at() -> None:
+    session = bound(window=1)
+    rest = encode(SUBMIT, 2) + b"\0\0\0"
+    session.receive(encode(SUBMIT, 1) + rest, 1.0)
+    assert session.unread() == rest
+    session.submitted(1, "1")
+    session.receive(b"", 1.0)
+    assert session.unread() == b"\0\0\0"

@@ -121,7 +121,7 @@ class SmppServer:
             system_id = connection.account.settings.system_id if connection.account is not None else None
             count += system_id == capture.system_id
             if connection.tap is None:
-                unread = connection.session.unread
+                unread = connection.session.unread()
                 connection.tap = Tap(ends_of(connection), [capture], system_id=system_id, unread=unread)
             else:
                 connection.tap.add(capture)
