@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from bridge.message import Inbound, Message, Owed, Reason, Report, State
+from bridge.message import Inbound, Message, Owed, Reason, Report, State, owed_for
 
 Event = dict[str, Any]  # one step of a timeline: at, event, and what belongs to it
 
@@ -50,6 +50,20 @@ class Queued(msgspec.Struct, kw_only=True, gc=False):
     begun: bool = False  # an attempt was under way when its lane last heard of it: may have been sent
     under_way: bool = False  # its lane has taken it to send it
     withdrawn: bool = False  # it was changed since: this one is not to be sent
+
+
+def cancelled(message: Message, now: float) -> Entry:
+    """A message that its account has taken back."""
+    report = Report(state=State.DELETED, reason=Reason.CANCELLED, at=now)
+    return Entry(
+        message=message,
+        plan=(),
+        stage=Stage.FINAL,
+        next_at=None,
+        state=State.DELETED,
+        reason=Reason.CANCELLED,
+        owed=owed_for(message, report, now),
+    )
 
 
 # What becomes of a message that no provider has yet: a final entry ends it, a queued one takes its place; None: nothing

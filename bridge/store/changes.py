@@ -39,9 +39,7 @@ def change(cursor: sqlite3.Cursor, message_id: int, alter: Alter, now: float) ->
     return entry
 
 
-def waiting(
-    connection: sqlite3.Connection, account: str, destination: str, before: int, wanted: Wanted
-) -> list[int]:
+def waiting(connection: sqlite3.Connection, account: str, destination: str, before: int, wanted: Wanted) -> list[int]:
     """The ids of an account's messages to a number that no provider has yet, oldest first, below `before`.
 
     There is no index for it, as every message would pay for that: the queue is read, by SQLite alone but for the

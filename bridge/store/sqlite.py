@@ -458,4 +458,3 @@ class SqliteStore:
     def _accepted_at(self, message_id: int) -> float:
         (body,) = self._connection.execute(SQL["body"], (message_id,)).fetchone()
         return message_from_bytes(body).accepted_at
-
