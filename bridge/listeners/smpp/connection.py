@@ -51,6 +51,7 @@ class Connection(asyncio.Protocol):
         self._armed_for = float("inf")
         self._bind: asyncio.Task[None] | None = None
         self._reading = True
+        self._asked: set[asyncio.Task[None]] = set()  # requests that take more than a moment
         self.account: Account | None = None
         self.clogged = False  # the client does not read what we write
         self.session: Session = server.new_session()
@@ -158,7 +159,7 @@ class Connection(asyncio.Protocol):
             elif isinstance(event, BindRequested):
                 self._bind = asyncio.get_running_loop().create_task(self._decide_bind(event.pdu))
             elif isinstance(event, Requested):
-                self.session.refuse(event.pdu, Status.RINVCMDID)
+                self._ask(event.pdu)
             elif isinstance(event, Malformed):
                 log.info("pdu_malformed", command=hex(event.command_id), status=event.status.name, text=event.text,
                          account=self._name)  # fmt: skip
@@ -167,7 +168,10 @@ class Connection(asyncio.Protocol):
             elif isinstance(event, Closed):
                 self._closed(event)
                 pumps = True  # what it left unanswered, or held up, is for the account's other binds
-        if submits:
+        if submits and self.account is not None and self.account.settings.duplicates is not None:
+            for submit in submits:
+                self._submit_once(submit)
+        elif submits:
             self._submit(submits)
         if pumps:
             self._server.pump(self)
@@ -183,6 +187,9 @@ class Connection(asyncio.Protocol):
         taken: list[Message] = []
         pdus: list[Pdu] = []
         for event in submits:
+            if event.pdu.replace_if_present_flag == 1:
+                self._ask(event.pdu)
+                continue
             try:
                 taken.append(
                     message_from_submit_sm(
@@ -212,6 +219,21 @@ class Connection(asyncio.Protocol):
                 self._refuse(pdu, verdict)
         if stored is not None:
             stored.add_done_callback(lambda done: self._stored(done, kept, pdus))
+            if account.settings.duplicates is not None and kept:
+                (pdu,), ((_, message_id),) = pdus, kept
+                self._server.operations.note(pdu, message_id, stored, account)
+
+    def _submit_once(self, submit: Submitted) -> None:
+        """For an account whose repeated submissions count once."""
+        account, pdu = self.account, submit.pdu
+        assert account is not None
+        repeat = self._server.operations.repeat_of(pdu, account)
+        if repeat is None:
+            self._submit([submit])
+        else:
+            # Over the same road as the first one, which may not be on disk yet.
+            kept = [(pdu.sequence, repeat.message_id)]
+            repeat.stored.add_done_callback(lambda done: self._stored(done, kept, [pdu]))
 
     def _stored(self, done: asyncio.Future[None], kept: list[tuple[int, int]], pdus: list[Pdu]) -> None:
         """The messages are on disk: now, and only now, they are acknowledged."""
@@ -225,6 +247,25 @@ class Connection(asyncio.Protocol):
         else:
             for sequence, message_id in kept:
                 session.submitted(sequence, shown_id(message_id, account.settings))
+        self._handle(session.receive(b"", self._server.monotonic()))
+
+    def _ask(self, pdu: Pdu) -> None:
+        asked = asyncio.get_running_loop().create_task(self._answer(pdu))
+        self._asked.add(asked)
+        asked.add_done_callback(self._asked.discard)
+
+    async def _answer(self, pdu: Pdu) -> None:
+        session, account = self.session, self.account
+        assert account is not None
+        try:
+            session.respond(await self._server.operations.answer(pdu, account, session.version))
+        except Refusal as refusal:
+            self._refuse(pdu, refusal)
+        except StoreUnavailable:
+            session.refuse(pdu, Status.RSYSERR)
+        except Exception:
+            log.exception("operation_failed", command=pdu.command.name.lower(), account=account.name)
+            session.refuse(pdu, Status.RSYSERR)
         self._handle(session.receive(b"", self._server.monotonic()))
 
     def _refuse(self, pdu: Pdu, refusal: Refusal) -> None:

@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 
 from bridge.listeners.smpp.connection import Connection
-from bridge.listeners.smpp.ports import Account, Intake, Passwords
+from bridge.listeners.smpp.operations import Operations
+from bridge.listeners.smpp.ports import Account, Changes, Intake, Passwords
 from bridge.listeners.smpp.receivers import Receivers
+from bridge.listeners.smpp.repeats import Repeats
 from bridge.listeners.smpp.settings import SmppListener
 from bridge.listeners.tls import server_context
 from bridge.reports.delivery import Outbox
@@ -26,6 +28,7 @@ class Binds:
         self._outbox_of = outbox_of
         self._receivers: dict[str, Receivers] = {}
         self.counts: Counter[str] = Counter()  # binds by account
+        self.repeats = Repeats()
 
     def receivers(self, account: str) -> Receivers:
         """The receiving binds of an account."""
@@ -43,6 +46,7 @@ class SmppServer:
         accounts: Iterable[Account],
         *,
         intake: Intake,
+        changes: Changes,
         passwords: Passwords,
         binds: Binds,
         clock: Callable[[], float] = time.time,
@@ -51,6 +55,7 @@ class SmppServer:
         self.intake = intake
         self.clock = clock
         self.monotonic = monotonic
+        self.operations = Operations(intake, changes, binds.repeats, clock=clock, monotonic=monotonic)
         self._settings = settings
         self._passwords = passwords
         self._binds = binds
