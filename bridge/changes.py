@@ -82,15 +82,15 @@ class Changes:
             # The last part has come in between: by now, a write later, the whole is on disk.
         return False
 
-    async def cancel_all(self, account: str, destination: str, wanted: Wanted) -> int:
-        """How many of an account's messages to a number, submitted before this, were cancelled.
+    async def cancel_all(self, account: str, destination: str, before: int, wanted: Wanted) -> int:
+        """How many of an account's messages to a number, with ids below `before`, were cancelled.
 
         Raises StoreUnavailable; some may be cancelled then.
         """
-        before = self._intake.next_id()
 
         def waits(part: Message) -> bool:
-            return part.account == account and part.destination == destination and wanted(part)
+            mine = part.account == account and part.destination == destination and part.message_id < before
+            return mine and wanted(part)
 
         ended = self._intake.cancel_parts(waits)
         await asyncio.gather(*ended)
@@ -109,13 +109,13 @@ class Changes:
         return bool(await self._replace([record.message.message_id for record in records], make))
 
     async def replace_latest(
-        self, account: str, destination: str, wanted: Wanted, make: Callable[[Message], Message]
+        self, account: str, destination: str, before: int, wanted: Wanted, make: Callable[[Message], Message]
     ) -> Message | None:
-        """The replacement of the last message to a number that waits; None when none does.
+        """The replacement of the last message to a number, with an id below `before`, that waits; None: none does.
 
         Raises Refusal when it cannot be replaced (`make` may, too), and StoreUnavailable.
         """
-        message_ids = await self._store.waiting(account, destination, self._intake.next_id(), wanted)
+        message_ids = await self._store.waiting(account, destination, before, wanted)
         for message_id in reversed(message_ids):
             replaced = await self._replace([message_id], make)
             if replaced:

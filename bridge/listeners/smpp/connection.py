@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import structlog
 
 from bridge.errors import Refusal, StoreUnavailable
+from bridge.listeners.smpp.operations import Asked
 from bridge.listeners.smpp.ports import Account
 from bridge.listeners.smpp.receivers import Handing, deliver_sms
 from bridge.listeners.smpp.statuses import status_of
@@ -51,7 +52,7 @@ class Connection(asyncio.Protocol):
         self._armed_for = float("inf")
         self._bind: asyncio.Task[None] | None = None
         self._reading = True
-        self._asked: set[asyncio.Task[None]] = set()  # requests that take more than a moment
+        self._answering: set[asyncio.Task[None]] = set()  # requests that take more than a moment
         self.account: Account | None = None
         self.clogged = False  # the client does not read what we write
         self.session: Session = server.new_session()
@@ -159,6 +160,9 @@ class Connection(asyncio.Protocol):
             elif isinstance(event, BindRequested):
                 self._bind = asyncio.get_running_loop().create_task(self._decide_bind(event.pdu))
             elif isinstance(event, Requested):
+                # In their order: what came before is given lower ids.
+                self._submit(submits)
+                submits = []
                 self._ask(event.pdu)
             elif isinstance(event, Malformed):
                 log.info("pdu_malformed", command=hex(event.command_id), status=event.status.name, text=event.text,
@@ -168,11 +172,7 @@ class Connection(asyncio.Protocol):
             elif isinstance(event, Closed):
                 self._closed(event)
                 pumps = True  # what it left unanswered, or held up, is for the account's other binds
-        if submits and self.account is not None and self.account.settings.duplicates is not None:
-            for submit in submits:
-                self._submit_once(submit)
-        elif submits:
-            self._submit(submits)
+        self._submit(submits)
         if pumps:
             self._server.pump(self)
 
@@ -181,6 +181,16 @@ class Connection(asyncio.Protocol):
         return self.account.name if self.account else None
 
     def _submit(self, submits: list[Submitted]) -> None:
+        if not submits:
+            return
+        assert self.account is not None
+        if self.account.settings.duplicates is None:
+            self._take(submits)
+            return
+        for submit in submits:
+            self._take_once(submit)
+
+    def _take(self, submits: list[Submitted]) -> None:
         account, session = self.account, self.session
         assert account is not None
         now = self._server.clock()
@@ -223,13 +233,13 @@ class Connection(asyncio.Protocol):
                 (pdu,), ((_, message_id),) = pdus, kept
                 self._server.operations.note(pdu, message_id, stored, account)
 
-    def _submit_once(self, submit: Submitted) -> None:
+    def _take_once(self, submit: Submitted) -> None:
         """For an account whose repeated submissions count once."""
         account, pdu = self.account, submit.pdu
         assert account is not None
         repeat = self._server.operations.repeat_of(pdu, account)
         if repeat is None:
-            self._submit([submit])
+            self._take([submit])
         else:
             # Over the same road as the first one, which may not be on disk yet.
             kept = [(pdu.sequence, repeat.message_id)]
@@ -250,21 +260,26 @@ class Connection(asyncio.Protocol):
         self._handle(session.receive(b"", self._server.monotonic()))
 
     def _ask(self, pdu: Pdu) -> None:
-        asked = asyncio.get_running_loop().create_task(self._answer(pdu))
-        self._asked.add(asked)
-        asked.add_done_callback(self._asked.discard)
-
-    async def _answer(self, pdu: Pdu) -> None:
-        session, account = self.session, self.account
-        assert account is not None
+        assert self.account is not None
         try:
-            session.respond(await self._server.operations.answer(pdu, account, session.version))
+            asked = Asked(self.account, self.session.version, self._server.intake.next_id())
+        except StoreUnavailable:
+            self.session.refuse(pdu, Status.RSYSERR)
+            return
+        answering = asyncio.get_running_loop().create_task(self._answer(pdu, asked))
+        self._answering.add(answering)
+        answering.add_done_callback(self._answering.discard)
+
+    async def _answer(self, pdu: Pdu, asked: Asked) -> None:
+        session = self.session
+        try:
+            session.respond(await self._server.operations.answer(pdu, asked))
         except Refusal as refusal:
             self._refuse(pdu, refusal)
         except StoreUnavailable:
             session.refuse(pdu, Status.RSYSERR)
         except Exception:
-            log.exception("operation_failed", command=pdu.command.name.lower(), account=account.name)
+            log.exception("operation_failed", command=pdu.command.name.lower(), account=self._name)
             session.refuse(pdu, Status.RSYSERR)
         self._handle(session.receive(b"", self._server.monotonic()))
 

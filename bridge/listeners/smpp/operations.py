@@ -55,7 +55,16 @@ _UNSUCCESSFUL = 255  # no_unsuccess is one octet
 _SCHEDULED_SINCE = "5.0"
 _DPF_NOT_SET = b"\0"
 
-_Answer = Callable[[Any, Account, str], Coroutine[None, None, Pdu]]
+
+class Asked(msgspec.Struct, frozen=True):
+    """Who asks, and when: `number` is the id of what the request submits, and above those of what came before it."""
+
+    account: Account
+    version: str  # of the session
+    number: int
+
+
+_Answer = Callable[[Any, Asked], Coroutine[None, None, Pdu]]
 
 
 class Operations:
@@ -84,14 +93,14 @@ class Operations:
             SubmitSm: self._submit_or_replace,
         }
 
-    async def answer(self, pdu: Pdu, account: Account, version: str) -> Pdu:
+    async def answer(self, pdu: Pdu, asked: Asked) -> Pdu:
         """The response to a request. Raises Refusal, whose status answers it instead, and StoreUnavailable."""
-        if account.settings.duplicates is not None:
-            repeat = self.repeat_of(pdu, account)
+        if asked.account.settings.duplicates is not None:
+            repeat = self.repeat_of(pdu, asked.account)
             if repeat is not None and repeat.response is not None:
                 await repeat.stored
                 return repeat.response
-        return await self._answers[type(pdu)](pdu, account, version)
+        return await self._answers[type(pdu)](pdu, asked)
 
     def repeat_of(self, pdu: Pdu, account: Account) -> Repeat | None:
         """What the same submission of an account was answered before."""
@@ -107,9 +116,9 @@ class Operations:
 
     # --- about messages ---------------------------------------------------------------------------------------------
 
-    async def _query(self, pdu: QuerySm, account: Account, version: str) -> Pdu:
+    async def _query(self, pdu: QuerySm, asked: Asked) -> Pdu:
         """3.4 §4.8: where a message stands; those of one submit_multi stand where the least advanced does."""
-        known_id, records = await self._known(pdu.message_id, account)
+        known_id, records = await self._known(pdu.message_id, asked.account)
         records = [record for record in records if _asked_of(record.message, pdu.source_addr)]
         if not records:
             raise Unsupported(Status.RQUERYFAIL, Reason.INVALID_REQUEST, "the source address is another")
@@ -118,14 +127,15 @@ class Operations:
         record = (unfinished or failed or records)[0]
         return QuerySmResp(
             sequence=pdu.sequence,
-            message_id=shown_id(known_id, account.settings),
+            message_id=shown_id(known_id, asked.account.settings),
             final_date=format_absolute(record.updated_at) if record.state.final else "",
-            message_state=_shown_state(record.state, version),
+            message_state=_shown_state(record.state, asked.version),
             error_code=int(ERROR[record.reason]) if record.state.final and record.reason is not None else 0,
         )
 
-    async def _cancel(self, pdu: CancelSm, account: Account, version: str) -> Pdu:
+    async def _cancel(self, pdu: CancelSm, asked: Asked) -> Pdu:
         """3.4 §4.9: one message by its id, or all that wait from one address to another."""
+        account = asked.account
 
         def wanted(message: Message) -> bool:
             typed = not pdu.service_type or is_of(pdu.service_type)(message)
@@ -138,16 +148,20 @@ class Operations:
                 account.name, known_id, lambda message: wanted(message) and (not to or is_to(message, to))
             )
         else:
-            probe = self._message(submit_sm_from_cancel_sm(pdu), account)
+            probe = self._message(submit_sm_from_cancel_sm(pdu), account, asked.number)
             done = await self._changes.cancel_all(
-                account.name, probe.destination, lambda message: wanted(message) and is_from(message, pdu.source_addr)
+                account.name,
+                probe.destination,
+                asked.number,
+                lambda message: wanted(message) and is_from(message, pdu.source_addr),
             )
         if not done:
             raise Unsupported(Status.RCANCELFAIL, Reason.INVALID_REQUEST, "nothing that could be cancelled")
         return CancelSmResp(sequence=pdu.sequence)
 
-    async def _replace(self, pdu: ReplaceSm, account: Account, version: str) -> Pdu:
+    async def _replace(self, pdu: ReplaceSm, asked: Asked) -> Pdu:
         """3.4 §4.10: another text for a message; what the PDU leaves empty, and the coding, stay as they were."""
+        account = asked.account
         known_id, _ = await self._known(pdu.message_id, account)
 
         def make(message: Message) -> Message:
@@ -181,10 +195,10 @@ class Operations:
 
     # --- submissions ------------------------------------------------------------------------------------------------
 
-    async def _submit_or_replace(self, pdu: SubmitSm, account: Account, version: str) -> Pdu:
+    async def _submit_or_replace(self, pdu: SubmitSm, asked: Asked) -> Pdu:
         """replace_if_present_flag (3.4 §5.2.18): in the place of the last that waits, which keeps its id, or as new."""
-        view = msgspec.structs.replace(pdu, replace_if_present_flag=0)
-        message = self._new(view, account)
+        account = asked.account
+        message = self._new(msgspec.structs.replace(pdu, replace_if_present_flag=0), account, asked.number)
         kind = is_of(pdu.service_type)
         async with self._changes.turn(account.name):
             replaced = None
@@ -192,6 +206,7 @@ class Operations:
                 replaced = await self._changes.replace_latest(
                     account.name,
                     message.destination,
+                    asked.number,
                     lambda old: _replaceable(old) and kind(old) and is_from(old, pdu.source_addr),
                     lambda old: msgspec.structs.replace(message, message_id=old.message_id, known_id=old.known_id),
                 )
@@ -205,16 +220,16 @@ class Operations:
         await stored
         return SubmitSmResp(sequence=pdu.sequence, message_id=shown_id(message.message_id, account.settings))
 
-    async def _data(self, pdu: DataSm, account: Account, version: str) -> Pdu:
+    async def _data(self, pdu: DataSm, asked: Asked) -> Pdu:
         """3.4 §4.7: kept and sent as submit_sm is."""
-        message = self._new(submit_sm_from_data_sm(pdu), account)
+        account = asked.account
+        message = self._new(submit_sm_from_data_sm(pdu), account, asked.number)
         lives = pdu.tlv(Tag.QOS_TIME_TO_LIVE)
         if lives is not None:
             message = msgspec.structs.replace(message, expires_at=message.accepted_at + int.from_bytes(lives, "big"))
-        asked = pdu.tlv(Tag.SET_DPF)
         response = DataSmResp(
             sequence=pdu.sequence,
-            tlvs=() if asked is None else ((Tag.DPF_RESULT, _DPF_NOT_SET),),
+            tlvs=() if pdu.tlv(Tag.SET_DPF) is None else ((Tag.DPF_RESULT, _DPF_NOT_SET),),
             message_id=shown_id(message.message_id, account.settings),
         )
         (verdict,) = await self._keep(pdu, [message], response, account)
@@ -222,25 +237,22 @@ class Operations:
             raise verdict
         return response
 
-    async def _submit_multi(self, pdu: SubmitMulti, account: Account, version: str) -> Pdu:
+    async def _submit_multi(self, pdu: SubmitMulti, asked: Asked) -> Pdu:
         """3.4 §4.5: a message for each destination, all known by one id."""
+        account, known_id = asked.account, asked.number
         messages: dict[str, Message] = {}
         submitted: list[tuple[SubmitSm, Message | Refusal]] = []
-        known_id: int | None = None
-        for view in submit_sms_from_submit_multi(pdu, account.settings, version):
+        for view in submit_sms_from_submit_multi(pdu, account.settings, asked.version):
             try:
-                message = self._new(view, account)
+                message = self._new(view, account, self._intake.next_id() if messages else known_id)
             except Refusal as refusal:
                 submitted.append((view, refusal))
                 continue
             # A number that is there twice, itself and in a list, gets one.
             if message.destination not in messages:
-                known_id = known_id or message.message_id
                 messages[message.destination] = message = msgspec.structs.replace(message, known_id=known_id)
                 submitted.append((view, message))
-        response = SubmitMultiResp(
-            sequence=pdu.sequence, message_id="" if known_id is None else shown_id(known_id, account.settings)
-        )
+        response = SubmitMultiResp(sequence=pdu.sequence, message_id=shown_id(known_id, account.settings))
         verdicts = iter(await self._keep(pdu, list(messages.values()), response, account))
         outcomes = [(view, made if isinstance(made, Refusal) else next(verdicts)) for view, made in submitted]
         unsuccessful = [(view, status_of(outcome)) for view, outcome in outcomes if outcome is not None]
@@ -264,14 +276,14 @@ class Operations:
             await stored
         return verdicts
 
-    def _new(self, view: SubmitSm, account: Account) -> Message:
+    def _new(self, view: SubmitSm, account: Account, message_id: int) -> Message:
         try:
-            return self._message(view, account, self._intake.next_id())
+            return self._message(view, account, message_id)
         except Refusal as refusal:
             metrics.refused.add("smpp", account.name, refusal.reason)
             raise
 
-    def _message(self, view: SubmitSm, account: Account, message_id: int = 0) -> Message:
+    def _message(self, view: SubmitSm, account: Account, message_id: int) -> Message:
         return message_from_submit_sm(
             view,
             account=account.name,

@@ -46,16 +46,16 @@ class Changes(Protocol):
     async def cancel(self, account: str, known_id: int, wanted: Wanted) -> bool | None:
         """Whether any message with that id was cancelled; None: there is none that is wanted."""
 
-    async def cancel_all(self, account: str, destination: str, wanted: Wanted) -> int:
-        """How many messages to a number were cancelled."""
+    async def cancel_all(self, account: str, destination: str, before: int, wanted: Wanted) -> int:
+        """How many messages to a number, with ids below `before`, were cancelled."""
 
     async def replace(self, account: str, known_id: int, wanted: Wanted, make: Callable[[Message], Message]) -> bool:
         """Whether messages with that id were replaced. Raises Refusal when what is made cannot be sent."""
 
     async def replace_latest(
-        self, account: str, destination: str, wanted: Wanted, make: Callable[[Message], Message]
+        self, account: str, destination: str, before: int, wanted: Wanted, make: Callable[[Message], Message]
     ) -> Message | None:
-        """What replaced the last message to a number that waits; None: none does. Raises Refusal."""
+        """What replaced the last message to a number, with an id below `before`, that waits. Raises Refusal."""
 
 
 class Passwords(Protocol):
