@@ -342,7 +342,8 @@ class Lane:
             elif isinstance(fitted, Reason):
                 outcome = Refused(reason=fitted)
             else:
-                attempts.append(Attempt(fitted, self.provider.references.of(fitted.message_id), queued.attempts))
+                reference = self.provider.references.of(fitted.message_id, queued.step)
+                attempts.append(Attempt(fitted, reference, queued.attempts))
                 sent.append(queued)
             if outcome is not None:
                 settlements.append(settle(queued, outcome, now, random.random(), self._policy))
@@ -388,7 +389,7 @@ class Lane:
             asyncio.get_running_loop().call_later(_STORE_RETRY_S, self._store_settlements, settlements)
             return
         self._unsettled -= len(settlements)
-        self._ready.settled([settlement.message_id for settlement in settlements])
+        self._ready.settled([settlement.message.message_id for settlement in settlements])
         if self._all_settled is not None and not self._unsettled and not self._all_settled.done():
             self._all_settled.set_result(None)
         for settlement in settlements:

@@ -6,7 +6,7 @@ import sqlite3
 
 from bridge.store import Alter, Entry, Event, Stage, Wanted
 from bridge.store.database import SQL
-from bridge.store.rows import Row, line_of, message_from_bytes, pack, plain
+from bridge.store.rows import Row, line_of, message_from_bytes, pack, plain, text_of_plan
 
 _URGENT = (3, 2, 1)  # priorities, in the order they go
 
@@ -33,7 +33,7 @@ def change(cursor: sqlite3.Cursor, message_id: int, alter: Alter, now: float) ->
     message = entry.message
     cursor.execute(
         SQL["replace"],
-        (entry.plan[0], entry.next_at, int(entry.state), ",".join(entry.plan), message.priority, now, pack(message),
+        (entry.plan[0], entry.next_at, int(entry.state), text_of_plan(entry.plan), message.priority, now, pack(message),
          line_of({"at": now, "event": "replaced"}), message_id),
     )  # fmt: skip
     return entry
