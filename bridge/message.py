@@ -141,6 +141,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     deliver_at: float | None = None
     report_on: ReportOn = ReportOn.NEVER
     client_ref: str | None = None
+    known_id: int | None = None  # the id its client knows, where several messages share one; None: its message_id
     segment: Segment | None = None  # set while it is one part of a longer message; `text` is then None
     parts: tuple[Part, ...] = ()  # empty: it came whole, and message_id is the id its client knows
     native: dict[str, Any] = {}  # protocol details its listener needs to answer; nobody else reads them
@@ -269,7 +270,7 @@ def owed_for(message: Message, report: Report, now: float) -> list[Owed]:
     if message.parts:
         told = [(part.part_id, part) for part in message.parts if part.report_on.wants(report.state)]
     elif message.report_on.wants(report.state):
-        told = [(message.message_id, None)]
+        told = [(message.known_id or message.message_id, None)]
     return [
         Owed(
             account=message.account,
