@@ -2,6 +2,9 @@
 
 A message whose plan has gone on to another provider is no longer the first one's to fail: a late failure from there
 is only noted, a late delivery counts.
+
+News that is not final, the message is now with the provider or meets another difficulty there, is owed to whoever asked
+for intermediate notifications.
 """
 
 from __future__ import annotations
@@ -22,10 +25,13 @@ def decide(standing: Standing, provider: str, report: Report, now: float) -> Ver
         state = State.UNKNOWN  # nobody will tell any more: our own last word
     else:
         state = merge(standing.state, report.state)
-    if state is standing.state:
+    if state is standing.state and (
+        state in FINAL or report.state is not state or report.reason in (None, standing.reason)
+    ):
         return _NOTHING
     if state not in FINAL:
-        return Verdict(state, report.reason)
+        message = standing.decode()
+        return Verdict(state, report.reason, owed_for(message, report, now) if message.intermediate else ())
     if state is not State.DELIVERED and report.reason is None:
         report = msgspec.structs.replace(report, reason=Reason.UNSPECIFIED)
     return Verdict(state, report.reason, owed_for(standing.decode(), report, now))

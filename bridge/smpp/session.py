@@ -38,6 +38,7 @@ from bridge.smpp.pdus import (
     BindTransceiverResp,
     BindTransmitter,
     BindTransmitterResp,
+    DataSm,
     DeliverSm,
     Pdu,
     SubmitSm,
@@ -56,6 +57,7 @@ _BINDS: Final = {
 }
 _BOUND: Final = frozenset((State.BOUND_TX, State.BOUND_RX, State.BOUND_TRX))
 _DELIVERING: Final = frozenset((State.BOUND_RX, State.BOUND_TRX))
+_DELIVERED: Final = frozenset((CommandId.DELIVER_SM_RESP, CommandId.DATA_SM_RESP))
 _INTERFACE_VERSIONS: Final[dict[Version, bytes]] = {"3.4": b"\x34", "5.0": b"\x50"}
 _FIRST_5_0_STATUS: Final = 0x100
 _LAST_5_0_STATUS: Final = 0x112
@@ -249,11 +251,11 @@ class Session:
         if self.state is not State.CLOSED:
             self._answer(header_only(answer_id(request.command), self._status(status), request.sequence))
 
-    def deliver(self, pdu: DeliverSm, token: Any, now: float) -> int:
-        """Sends a deliver_sm and returns its sequence number; `Delivered` or `DeliveryFailed` follows, once.
+    def deliver(self, pdu: DeliverSm | DataSm, token: Any, now: float) -> int:
+        """Sends a deliver_sm or data_sm and returns its sequence number; `Delivered` or `DeliveryFailed` follows, once.
 
-        A 3.3 peer gets it without TLVs, so its text must be in short_message. Raises SessionError without
-        `deliver_room`, EncodeError for a PDU that cannot be written.
+        A 3.3 peer gets it without TLVs, so it must be a deliver_sm with its text in short_message. Raises SessionError
+        without `deliver_room`, EncodeError for a PDU that cannot be written.
         """
         if not self.deliver_room:
             raise SessionError(f"no room to deliver: {self.state.name}, {len(self._delivering)} unanswered")
@@ -342,8 +344,8 @@ class Session:
             self._close("framing", events)
         elif not header.is_response:
             self._out.append(header_only(answer_id(header.command_id), error.status, header.sequence))
-        elif header.command_id == CommandId.DELIVER_SM_RESP and header.sequence in self._delivering:
-            # Its header is all that says anything; the body of a deliver_sm_resp means nothing.
+        elif header.command_id in _DELIVERED and header.sequence in self._delivering:
+            # Its header is all that says anything; the body of a response to a delivery means nothing.
             self._settle(header.command_id, header.status, header.sequence, events)
 
     def _settle(self, command_id: int, status: int, sequence: int, events: list[Event]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bridge.errors import StoreUnavailable
-from bridge.message import FINAL, Inbound, Message, Owed, Report
+from bridge.message import FINAL, Inbound, Message, Owed, Reason, Report
 from bridge.store import Awaiting, Decide, Entry, Event, Queued, Record, Recorded, Settlement, Stage, Standing
 from bridge.store.database import SQL, hold, migrate, open_file
 from bridge.store.rows import (
@@ -270,8 +270,9 @@ class SqliteStore:
         if row is None:
             recorded.stray += 1
             return
-        message_id, state, lane, body, stage = row
-        verdict = self._decide(Standing(STATES[state], lane, lambda: message_from_bytes(body)), provider, report, now)
+        message_id, state, lane, body, stage, reason = row
+        standing = Standing(STATES[state], lane, lambda: message_from_bytes(body), Reason(reason) if reason else None)
+        verdict = self._decide(standing, provider, report, now)
         line = line_of(event_from_report(provider, report, now))
         if verdict.state is None:
             cursor.execute(SQL["note_report"], (line, message_id))
@@ -280,6 +281,7 @@ class SqliteStore:
         else:
             cursor.execute(SQL["finish"], (int(verdict.state), plain(verdict.reason), now, line, message_id))
             self.queued -= stage <= Stage.LEASED
+        if verdict.owed:
             self._owe(cursor, message_id, verdict.owed)
             recorded.owed += verdict.owed
 
@@ -300,6 +302,9 @@ class SqliteStore:
         return self._writer.write(run, len(inbound))
 
     def _owe(self, cursor: sqlite3.Cursor, message_id: int | None, owed: Sequence[Owed]) -> None:
+        message, report = (owed[0].message, owed[0].report) if owed else (None, None)
+        if message is not None and message.intermediate and report is not None and report.state in FINAL:
+            cursor.execute(SQL["supersede"], (message_id,))
         for number, item in enumerate(owed, self._next_owed):
             item.owed_id = number
         self._next_owed += len(owed)

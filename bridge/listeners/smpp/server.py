@@ -146,7 +146,7 @@ class SmppServer:
     def heard(self, connection: Connection, event: Delivered | DeliveryFailed) -> None:
         """A client has answered a deliver_sm, or will not."""
         assert connection.account is not None
-        self._binds.receivers(connection.account.name).heard(event, self.clock())
+        self._binds.receivers(connection.account.name).heard(connection, event, self.clock())
 
     def pump(self, connection: Connection) -> None:
         """A client may have room for more deliver_sm."""

@@ -79,6 +79,7 @@ def message_from_submit_sm(
         binary=binary,
         udh=udh if udh and binary is not None else None,
         segment=segment,
+        one_report=segment is not None and settings.receipts.per == "message",
         flash=coding.flash,
         priority=pdu.priority_flag,
         report_on=ReportOn(pdu.registered_delivery & 3),

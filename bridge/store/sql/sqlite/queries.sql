@@ -75,11 +75,11 @@ UPDATE message SET next_at = ? WHERE message_id = ? AND stage = 2;
 
 -- name: standing
 -- Where a message stands.
-SELECT message_id, state, lane, body, stage FROM message WHERE message_id = ?;
+SELECT message_id, state, lane, body, stage, reason FROM message WHERE message_id = ?;
 
 -- name: standing_by_ref
 -- Where the message with a provider's reference stands. Two providers may well give the same one.
-SELECT message_id, state, lane, body, stage FROM message
+SELECT message_id, state, lane, body, stage, reason FROM message
 WHERE provider_ref = ? AND lane = ? ORDER BY message_id DESC LIMIT 1;
 
 -- name: note_report
@@ -119,6 +119,10 @@ DELETE FROM parked WHERE at < ?;
 -- Something an account must be told.
 INSERT INTO owed (owed_id, listener, account, due_at, created_at, attempts, message_id, known_id, body)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: supersede
+-- The end of a message is to be told: what was to be told of it before is not news any more.
+DELETE FROM owed WHERE message_id = ?;
 
 -- name: owed
 -- What is owed to an account and due.
