@@ -102,7 +102,7 @@ def finish(queued: Queued, reason: Reason, now: float, event: Event) -> Settleme
     state = failed_state(reason)
     report = Report(state=state, reason=reason, at=now, native=str(event.get("native", "")))
     return Settlement(
-        message_id=queued.message.message_id,
+        message=queued.message,
         stage=Stage.FINAL,
         state=state,
         lane=queued.plan[queued.step],
@@ -130,7 +130,7 @@ def _sent(
     if accepted.state.final:
         event["state"] = accepted.state.word
     return Settlement(
-        message_id=queued.message.message_id,
+        message=queued.message,
         stage=Stage.FINAL if accepted.state.final else Stage.SENT,
         state=accepted.state,
         lane=queued.plan[queued.step],
@@ -149,7 +149,7 @@ def _again(queued: Queued, at: float, event: Event, reason: Reason) -> Settlemen
     at = min(at, queued.message.expires_at)
     event["next_at"] = at
     return Settlement(
-        message_id=queued.message.message_id,
+        message=queued.message,
         stage=Stage.QUEUED,
         state=State.ACCEPTED,
         lane=queued.plan[queued.step],
@@ -168,7 +168,7 @@ def _elsewhere(queued: Queued, now: float, event: Event) -> Settlement | None:
         return None
     event["next"] = queued.plan[step]
     return Settlement(
-        message_id=queued.message.message_id,
+        message=queued.message,
         stage=Stage.QUEUED,
         state=State.ACCEPTED,
         lane=queued.plan[step],

@@ -131,11 +131,8 @@ class Provider(ABC):
         self.name = name
         self.settings = settings
         self.references = references
-
-    @property
-    def batch_size(self) -> int:
-        """Messages that one request may hold here."""
-        return min(self.capabilities.batch_size, self.settings.batch or self.capabilities.batch_size)
+        # Messages that one request may hold here.
+        self.batch_size: int = min(self.capabilities.batch_size, settings.batch or self.capabilities.batch_size)
 
     def batch_key(self, message: Message) -> object:
         """Messages with equal keys may share a request; default: any two may."""

@@ -53,7 +53,7 @@ class Queued(msgspec.Struct, kw_only=True, gc=False):
 class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What became of an attempt. Only noted for a message that a report has made final meanwhile."""
 
-    message_id: int
+    message: Message
     stage: Stage
     state: State
     lane: str
@@ -66,6 +66,11 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     provider_ref: str | None = None
     reason: Reason | None = None
     owed: Sequence[Owed] = ()
+
+    @property
+    def message_id(self) -> int:
+        """The id of its message."""
+        return self.message.message_id
 
 
 class Awaiting(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bridge.errors import StoreUnavailable
-from bridge.message import FINAL, Inbound, Message, Owed, Reason, Report
+from bridge.message import FINAL, Inbound, Message, Owed, Reason, Report, State
 from bridge.store import Awaiting, Decide, Entry, Event, Queued, Record, Recorded, Settlement, Stage, Standing
 from bridge.store.database import SQL, hold, migrate, open_file
 from bridge.store.rows import (
@@ -32,6 +32,7 @@ from bridge.store.writer import Writer
 T = TypeVar("T")
 
 _ID_BLOCK = 100_000  # ids reserved on disk at once; a restart skips the rest of its block
+_SENT_KEPT = 10_000  # messages in memory for the report that is likely to come soon
 _LEASE_S = 3600.0  # only orders the leased ones: the process that holds the file is the only one that leases
 
 
@@ -62,6 +63,7 @@ class SqliteStore:
         # Somebody's tool may lock the file later; the event loop must not wait for that.
         self._connection.execute("PRAGMA busy_timeout=100")
         self._purged_to = 0
+        self._sent: dict[int, tuple[State, str, Message]] = {}  # with a provider since a moment, and unchanged since
         self._writer = Writer(self._connection, self._remember)
 
     def _take_up(self, now: float) -> None:
@@ -85,6 +87,7 @@ class SqliteStore:
 
         def restore() -> None:
             self.queued, self._parked, self._purged_to = queued, parked, purged_to
+            self._sent.clear()
 
         return restore
 
@@ -202,21 +205,24 @@ class SqliteStore:
         return self._writer.write(run, len(settlements))
 
     def _settle(self, cursor: sqlite3.Cursor, done: Settlement) -> Sequence[Owed]:
-        line = line_of(done.event)
-        now = done.event["at"]
+        message_id, line, now = done.message.message_id, line_of(done.event), done.event["at"]
         changed = cursor.execute(
             SQL["settle"],
             (int(done.stage), int(done.state), done.lane, done.step, done.attempts, int(done.begun), done.next_at,
-             plain(done.reason), now, done.sent_at, done.provider_ref, line, done.message_id),
+             plain(done.reason), now, done.sent_at, done.provider_ref, line, message_id),
         ).rowcount  # fmt: skip
         recorded = Recorded()
         if changed:
             self.queued -= done.stage >= Stage.SENT
             if done.owed:
-                self._owe(cursor, done.message_id, done.owed)
+                self._owe(cursor, message_id, done.owed)
                 recorded.owed += done.owed
+            elif done.stage is Stage.SENT:
+                self._sent[message_id] = (done.state, done.lane, done.message)
+                if len(self._sent) > _SENT_KEPT:
+                    del self._sent[next(iter(self._sent))]
         else:
-            cursor.execute(SQL["settle_late"], (done.provider_ref, line, done.message_id))
+            cursor.execute(SQL["settle_late"], (done.provider_ref, line, message_id))
         if self._parked and done.provider_ref is not None:
             # Reports that came before this answer, known by nothing but the provider's id.
             key = (done.lane, done.provider_ref)
@@ -257,21 +263,15 @@ class SqliteStore:
         return self._writer.write(run, len(reports))
 
     def _record(self, cursor: sqlite3.Cursor, provider: str, report: Report, now: float, recorded: Recorded) -> None:
-        row: Row | None = None
-        if report.message_id is not None:
-            row = cursor.execute(SQL["standing"], (report.message_id,)).fetchone()
-        elif report.provider_ref is not None:
-            row = cursor.execute(SQL["standing_by_ref"], (report.provider_ref, provider)).fetchone()
-            if row is None:
+        standing, message_id, stage = self._standing(cursor, provider, report)
+        if standing is None:
+            if report.message_id is None and report.provider_ref is not None:
                 key = (provider, report.provider_ref, int(report.state), now, pack(report))
                 self._parked += cursor.execute(SQL["park"], key).rowcount
                 recorded.parked += 1
-                return
-        if row is None:
-            recorded.stray += 1
+            else:
+                recorded.stray += 1
             return
-        message_id, state, lane, body, stage, reason = row
-        standing = Standing(STATES[state], lane, lambda: message_from_bytes(body), Reason(reason) if reason else None)
         verdict = self._decide(standing, provider, report, now)
         line = line_of(event_from_report(provider, report, now))
         if verdict.state is None:
@@ -284,6 +284,25 @@ class SqliteStore:
         if verdict.owed:
             self._owe(cursor, message_id, verdict.owed)
             recorded.owed += verdict.owed
+
+    def _standing(self, cursor: sqlite3.Cursor, provider: str, report: Report) -> tuple[Standing | None, int, int]:
+        """Where the message of a report stands, its id and its stage."""
+        row: Row | None = None
+        if report.message_id is not None:
+            # Whatever the report changes, what is in memory is no longer true.
+            sent = self._sent.pop(report.message_id, None)
+            if sent is not None:
+                state, lane, message = sent
+                return Standing(state, lane, lambda: message), report.message_id, Stage.SENT
+            row = cursor.execute(SQL["standing"], (report.message_id,)).fetchone()
+        elif report.provider_ref is not None:
+            row = cursor.execute(SQL["standing_by_ref"], (report.provider_ref, provider)).fetchone()
+        if row is None:
+            return None, 0, 0
+        message_id, number, lane, body, stage, reason = row
+        self._sent.pop(message_id, None)
+        known = Reason(reason) if reason else None
+        return Standing(STATES[number], lane, lambda: message_from_bytes(body), known), message_id, stage
 
     def receive(
         self, provider: str, inbound: Sequence[tuple[Inbound, Sequence[Owed]]], now: float

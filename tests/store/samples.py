@@ -77,7 +77,7 @@ def rejected(of: Message, reason: Reason = Reason.NO_ROUTE) -> Entry:
 def sent(message_id: int, provider_ref: str | None = None, lane: str = "bsg", **fields: Any) -> Settlement:
     """The provider has it, and is asked for a report in a minute."""
     given: dict[str, Any] = {
-        "message_id": message_id,
+        "message": message(message_id),
         "stage": Stage.SENT,
         "state": State.ENROUTE,
         "lane": lane,
