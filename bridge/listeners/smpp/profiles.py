@@ -29,7 +29,7 @@ from bridge.values import Settings
 IdForm = Literal["decimal", "hex", "dec10", "hex8"]
 Preset = Literal["standard", "kannel", "cloudhopper", "jsmpp", "jasmin", "php-smpp", "v33", "8x8", "smppcenter"]
 
-_CHARACTERS_MAX = 60  # with everything else, a receipt fits in the 160 octets of 3.3
+_CHARACTERS_MAX = 50  # with everything else, a receipt fits in the 160 octets of 3.3
 _ERROR_CODE = re.compile(r"[0-9A-Za-z]{1,3}")
 
 # 8x8's own list of `err` codes (its documentation, "SMS delivery receipt error codes"); its 0 is "no reason code".
