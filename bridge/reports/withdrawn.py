@@ -12,14 +12,15 @@ from collections.abc import Iterable
 from bridge.message import Owed
 
 OVERTAKEN = "overtaken"
+_Told = tuple[int, int]  # a message, and the id of it or of its part that the client knows
 
 
 class Withdrawn:
     """Of one outbox; false while there is nothing to look for."""
 
     def __init__(self) -> None:
-        self._early: dict[int, list[int]] = {}  # known_id -> owed_ids of intermediate reports
-        self._known: dict[int, int] = {}  # the other way round
+        self._early: dict[_Told, list[int]] = {}  # -> owed_ids of intermediate reports
+        self._told: dict[int, _Told] = {}  # the other way round
         self._overtaken: set[int] = set()
         self._dropped: dict[str, tuple[float, str]] = {}  # address -> until when what was owed, and why
 
@@ -28,12 +29,14 @@ class Withdrawn:
 
     def note(self, owed: Owed) -> None:
         """Something is in memory that belongs to a message with intermediate reports, the report itself or the end."""
+        assert owed.message is not None
         assert owed.report is not None
+        told = owed.message.message_id, owed.known_id
         if owed.report.state.final:
-            self._overtaken.update(self._early.get(owed.known_id, ()))
+            self._overtaken.update(self._early.get(told, ()))
         else:
-            self._early.setdefault(owed.known_id, []).append(owed.owed_id)
-            self._known[owed.owed_id] = owed.known_id
+            self._early.setdefault(told, []).append(owed.owed_id)
+            self._told[owed.owed_id] = told
 
     def drop(self, address: str, now: float, why: str) -> None:
         """The client wants nothing of what is owed for `address` until `now`."""
@@ -48,16 +51,16 @@ class Withdrawn:
 
     def forget(self, owed_ids: Iterable[int]) -> None:
         """They are not in memory any more."""
-        if not self._known:
+        if not self._told:
             return
         for owed_id in owed_ids:
-            known_id = self._known.pop(owed_id, None)
-            if known_id is not None:
+            told = self._told.pop(owed_id, None)
+            if told is not None:
                 self._overtaken.discard(owed_id)
-                early = self._early[known_id]
+                early = self._early[told]
                 early.remove(owed_id)
                 if not early:
-                    del self._early[known_id]
+                    del self._early[told]
 
     def forget_old(self, before: float) -> None:
         """Nothing that was owed before a time is left."""

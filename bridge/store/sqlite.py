@@ -323,7 +323,7 @@ class SqliteStore:
     def _owe(self, cursor: sqlite3.Cursor, message_id: int | None, owed: Sequence[Owed]) -> None:
         message, report = (owed[0].message, owed[0].report) if owed else (None, None)
         if message is not None and message.intermediate and report is not None and report.state in FINAL:
-            cursor.execute(SQL["supersede"], (message_id,))
+            _forget_news(cursor, message_id)
         for number, item in enumerate(owed, self._next_owed):
             item.owed_id = number
         self._next_owed += len(owed)
@@ -449,6 +449,13 @@ def find_record(path: Path, message_id: int) -> Record | None:
             connection.close()
     except sqlite3.Error as error:
         raise StoreUnavailable(f"{path} cannot be read: {error}") from None
+
+
+def _forget_news(cursor: sqlite3.Cursor, message_id: int | None) -> None:
+    """The end of a message is to be told: what is not final is no news of it any more."""
+    for *key, body in cursor.execute(SQL["owed_of"], (message_id,)).fetchall():
+        if report_from_bytes(body).state not in FINAL:
+            cursor.execute(SQL["handed"], key)
 
 
 def _find(connection: sqlite3.Connection, message_id: int) -> Record | None:

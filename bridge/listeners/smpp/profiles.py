@@ -140,14 +140,3 @@ def written_id(message_id: int, form: IdForm, case: Literal["lower", "upper"] = 
         return f"{message_id:010d}"
     digits = f"{message_id:x}" if form == "hex" else f"{message_id:08x}"
     return digits if case == "lower" else digits.upper()
-
-
-def read_id(text: str, form: IdForm) -> int | None:
-    """The message id that `text` is in a form, in any case and with zeros before it or without; None: it is none."""
-    digits = text.strip()
-    if not digits.isascii() or not digits.isalnum() or len(digits) > 64:
-        return None
-    try:
-        return int(digits, 16 if form.startswith("hex") else 10)
-    except ValueError:
-        return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from bridge.listeners.smpp.profiles import Receipts, read_id, written_id
+from bridge.listeners.smpp.profiles import Receipts, written_id
 from bridge.listeners.smpp.settings import SmppAccount
 from bridge.listeners.smpp.statuses import ERROR
 from bridge.message import Inbound, Owed, Reason
@@ -35,11 +35,6 @@ def shown_id(message_id: int, settings: SmppAccount) -> str:
     """A message id as the account's profile writes it, in submit_sm_resp and wherever a client may ask for it."""
     receipts = settings.receipts
     return written_id(message_id, receipts.id or settings.message_id, receipts.case)
-
-
-def known_id(text: str, settings: SmppAccount) -> int | None:
-    """The message id that a client means by `text`; None: it is none of ours."""
-    return read_id(text, settings.receipts.id or settings.message_id)
 
 
 def receipt_from_report(owed: Owed, settings: SmppAccount, version: str) -> DeliverSm | DataSm:

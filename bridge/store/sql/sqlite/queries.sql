@@ -120,9 +120,9 @@ DELETE FROM parked WHERE at < ?;
 INSERT INTO owed (owed_id, listener, account, due_at, created_at, attempts, message_id, known_id, body)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
--- name: supersede
--- The end of a message is to be told: what was to be told of it before is not news any more.
-DELETE FROM owed WHERE message_id = ?;
+-- name: owed_of
+-- What is owed of one message.
+SELECT listener, account, owed_id, body FROM owed WHERE message_id = ?;
 
 -- name: owed
 -- What is owed to an account and due.
