@@ -122,6 +122,7 @@ class App:
             self._listener_of,
             clock=self.clock,
             on_owed=self._offer,
+            on_went_on=self._wake,
         )
         self._passwords = Passwords()
         self._make_senders()
@@ -152,6 +153,10 @@ class App:
     def _start_lane(self, provider: Provider) -> None:
         self.lanes[provider.name].start()
         self._run(Polling(provider, self.store, self.transport, self.hearing, self.clock).run())
+
+    def _wake(self, lanes: Sequence[str]) -> None:
+        for name in set(lanes):
+            self.lanes[name].wake(self.clock())
 
     def _lane_of_gone(self, name: str) -> Lane:
         log.warning("provider_gone", provider=name, hint="its messages go on to their plan's next provider, or fail")

@@ -127,7 +127,12 @@ def _sent(
     queued: Queued, accepted: Accepted, now: float, policy: Policy, event: Event, owed: Sequence[Owed] = ()
 ) -> Settlement:
     wait_s = policy.report_timeout_s if policy.poll_s is None else min(policy.poll_s, policy.report_timeout_s)
+    else_s = queued.plan.wait_s(queued.step)
     if accepted.state.final:
+        if else_s is not None and accepted.state is not State.DELIVERED:
+            moved = _elsewhere(queued, now, event)
+            assert moved is not None
+            return moved
         event["state"] = accepted.state.word
     return Settlement(
         message=queued.message,
@@ -136,7 +141,8 @@ def _sent(
         lane=queued.plan[queued.step],
         step=queued.step,
         attempts=queued.attempts,
-        next_at=None if accepted.state.final else now + wait_s,
+        next_at=None if accepted.state.final else now + (wait_s if else_s is None else min(wait_s, else_s)),
+        else_at=None if accepted.state.final or else_s is None else now + else_s,
         sent_at=now,
         provider_ref=accepted.provider_ref,
         reason=accepted.reason,

@@ -23,6 +23,7 @@ from bridge.store.rows import (
     owed_from_row,
     pack,
     plain,
+    plan_from_text,
     record_from_row,
     report_from_bytes,
     row_from_entry,
@@ -63,7 +64,9 @@ class SqliteStore:
         # Somebody's tool may lock the file later; the event loop must not wait for that.
         self._connection.execute("PRAGMA busy_timeout=100")
         self._purged_to = 0
-        self._sent: dict[int, tuple[State, str, Message]] = {}  # with a provider since a moment, and unchanged since
+        self._sent: dict[
+            int, tuple[State, str, bool, Message]
+        ] = {}  # with a provider since a moment, and unchanged since
         self._writer = Writer(self._connection, self._remember)
 
     def _take_up(self, now: float) -> None:
@@ -170,7 +173,7 @@ class SqliteStore:
             queued = [
                 Queued(
                     message=message_from_bytes(body),
-                    plan=tuple(plan.split(",")),
+                    plan=plan_from_text(plan),
                     step=step,
                     attempts=attempts,
                     begun=bool(begun),
@@ -209,7 +212,7 @@ class SqliteStore:
         changed = cursor.execute(
             SQL["settle"],
             (int(done.stage), int(done.state), done.lane, done.step, done.attempts, int(done.begun), done.next_at,
-             plain(done.reason), now, done.sent_at, done.provider_ref, line, message_id),
+             done.else_at, plain(done.reason), now, done.sent_at, done.provider_ref, line, message_id),
         ).rowcount  # fmt: skip
         recorded = Recorded()
         if changed:
@@ -218,7 +221,7 @@ class SqliteStore:
                 self._owe(cursor, message_id, done.owed)
                 recorded.owed += done.owed
             elif done.stage is Stage.SENT:
-                self._sent[message_id] = (done.state, done.lane, done.message)
+                self._sent[message_id] = (done.state, done.lane, done.else_at is not None, done.message)
                 if len(self._sent) > _SENT_KEPT:
                     del self._sent[next(iter(self._sent))]
         else:
@@ -239,7 +242,10 @@ class SqliteStore:
         def run(connection: sqlite3.Connection) -> tuple[list[Awaiting], float | None]:
             rows = connection.execute(SQL["awaiting"], (lane, now, limit)).fetchall()
             (next_due,) = connection.execute(SQL["next_due"], (Stage.SENT, lane)).fetchone()
-            return [Awaiting(message_id=row[0], provider_ref=row[1], sent_at=row[2]) for row in rows], next_due
+            return [
+                Awaiting(message_id=message_id, provider_ref=provider_ref, sent_at=sent_at, step=step, else_at=else_at)
+                for message_id, provider_ref, sent_at, step, else_at in rows
+            ], next_due
 
         return self._read(run)
 
@@ -274,7 +280,10 @@ class SqliteStore:
             return
         verdict = self._decide(standing, provider, report, now)
         line = line_of(event_from_report(provider, report, now))
-        if verdict.state is None:
+        if verdict.goes_on:
+            cursor.execute(SQL["note_report"], (line, message_id))
+            recorded.went_on += self._go_on(cursor, message_id, now)
+        elif verdict.state is None:
             cursor.execute(SQL["note_report"], (line, message_id))
         elif verdict.state not in FINAL:
             cursor.execute(SQL["apply_report"], (int(verdict.state), plain(verdict.reason), now, line, message_id))
@@ -292,17 +301,41 @@ class SqliteStore:
             # Whatever the report changes, what is in memory is no longer true.
             sent = self._sent.pop(report.message_id, None)
             if sent is not None:
-                state, lane, message = sent
-                return Standing(state, lane, lambda: message), report.message_id, Stage.SENT
+                state, lane, goes_on, message = sent
+                return Standing(state, lane, goes_on, lambda: message), report.message_id, Stage.SENT
             row = cursor.execute(SQL["standing"], (report.message_id,)).fetchone()
         elif report.provider_ref is not None:
             row = cursor.execute(SQL["standing_by_ref"], (report.provider_ref, provider)).fetchone()
+            if row is None:
+                row = cursor.execute(SQL["standing_by_leg"], (report.provider_ref, provider)).fetchone()
         if row is None:
             return None, 0, 0
-        message_id, number, lane, body, stage, reason = row
+        message_id, number, lane, body, stage, else_at, reason = row
         self._sent.pop(message_id, None)
-        known = Reason(reason) if reason else None
-        return Standing(STATES[number], lane, lambda: message_from_bytes(body), known), message_id, stage
+        goes_on, known = else_at is not None, Reason(reason) if reason else None
+        return Standing(STATES[number], lane, goes_on, lambda: message_from_bytes(body), known), message_id, stage
+
+    def go_on(self, message_ids: Sequence[int], now: float) -> asyncio.Future[list[str]]:
+        """Queues messages with a provider, whose time there is over, for their plan's next one; gives those lanes."""
+
+        def run(cursor: sqlite3.Cursor) -> list[str]:
+            return [lane for message_id in message_ids for lane in self._go_on(cursor, message_id, now)]
+
+        return self._writer.write(run, len(message_ids))
+
+    def _go_on(self, cursor: sqlite3.Cursor, message_id: int, now: float) -> list[str]:
+        self._sent.pop(message_id, None)
+        row = cursor.execute(SQL["leg"], (message_id,)).fetchone()
+        if row is None:  # it has ended, or gone on, meanwhile
+            return []
+        plan, step, lane, provider_ref = row
+        if provider_ref is not None:
+            cursor.execute(SQL["keep_leg"], (lane, provider_ref, message_id))
+        lane_after = plan_from_text(plan)[step + 1]
+        line = line_of({"at": now, "event": "goes_on", "provider": lane, "next": lane_after})
+        cursor.execute(SQL["go_on"], (lane_after, step + 1, now, now, line, message_id))
+        self.queued += 1
+        return [lane_after]
 
     def receive(
         self, provider: str, inbound: Sequence[tuple[Inbound, Sequence[Owed]]], now: float
@@ -428,6 +461,7 @@ class SqliteStore:
             self._purged_to = rows[-1][0] if more_are_old else 0
             cursor.executemany(SQL["forget"], old)
             cursor.executemany(SQL["forget_parts"], old)
+            cursor.executemany(SQL["forget_legs"], old)
             cursor.execute(SQL["purge_seen"], (before,))
             self._parked -= cursor.execute(SQL["purge_parked"], (before,)).rowcount
             return len(old)
