@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from bridge.errors import Refusal, StoreUnavailable
 from bridge.listeners.smpp.ports import Account
 from bridge.listeners.smpp.settings import SmppAccount
-from bridge.message import Inbound, Message, Owed, ReportOn, State
+from bridge.message import Inbound, Message, Owed, Plan, ReportOn, State
 from bridge.message import Report as Said
 from bridge.reports.correlate import decide
 from bridge.reports.delivery import Delivery
@@ -111,7 +111,7 @@ class World:
                 report=Said(state=State.DELIVERED, at=now),
             )
             entries.append(
-                Entry(message=message, plan=(), stage=Stage.FINAL, next_at=None, state=State.DELIVERED, owed=[owed])
+                Entry(message=message, plan=Plan(), stage=Stage.FINAL, next_at=None, state=State.DELIVERED, owed=[owed])
             )
         await self.store.accept(entries)
         self.delivery.offer([owed for entry in entries for owed in entry.owed])
