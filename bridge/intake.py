@@ -364,11 +364,13 @@ def _joined(parts: Sequence[Message], text: str | bytes) -> Message:
         binary=text if isinstance(text, bytes) else None,
         report_on=ReportOn.NEVER,
         known_id=None,
+        intermediate=any(part.intermediate for part in ordered),
         parts=tuple(
             Part(
                 part_id=part.known_id or part.message_id,
                 number=part.segment.number if part.segment else 0,
                 report_on=part.report_on,
+                intermediate=part.intermediate,
                 native=part.native,
             )
             for part in ordered

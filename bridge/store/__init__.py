@@ -125,10 +125,11 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     lane: str
     goes_on: bool  # a failure is not the end: the plan has a next provider for it
     decode: Callable[[], Message]
+    reason: Reason | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
-    """What a report changes: the new state (None: nothing), its reason, and who is to be told."""
+    """What a report changes: the state and its reason (None: nothing), and who is to be told."""
 
     state: State | None
     reason: Reason | None = None

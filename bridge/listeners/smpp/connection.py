@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import structlog
@@ -11,7 +12,7 @@ from bridge.errors import Refusal, StoreUnavailable
 from bridge.listeners.smpp.capture import Tap
 from bridge.listeners.smpp.operations import Asked
 from bridge.listeners.smpp.ports import Account
-from bridge.listeners.smpp.receivers import Handing, deliver_sms
+from bridge.listeners.smpp.receivers import Handing, pdus_of
 from bridge.listeners.smpp.statuses import status_of
 from bridge.listeners.smpp.traffic import Traffic
 from bridge.listeners.smpp.translate import message_from_submit_sm
@@ -30,7 +31,7 @@ from bridge.smpp.events import (
     Submitted,
     Violation,
 )
-from bridge.smpp.pdus import Pdu
+from bridge.smpp.pdus import DataSm, DeliverSm, Pdu
 from bridge.smpp.session import Session
 from bridge.smpp.states import State
 from bridge.telemetry import metrics
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("bridge.listeners.smpp")
 
 _RECEIVING = (State.BOUND_RX, State.BOUND_TRX)
+_NO_REST: deque[DeliverSm | DataSm] = deque(maxlen=0)
 _LAST_WORDS_S = 5.0  # for a client to read what we said before we closed
 
 
@@ -100,17 +102,35 @@ class Connection(asyncio.Protocol):
     # --- what the server asks ---------------------------------------------------------------------------------------
 
     def deliver(self, owed: Owed) -> bool:
-        """Hands something over, if the session has room for all of it."""
+        """Hands something over, if the session has room.
+
+        Of many PDUs at most half a window goes at once: what does not fit follows piece by piece, and the rest of the
+        window is for others.
+        """
         assert self.account is not None
-        room = self.session.deliver_room
+        session = self.session
+        room = session.deliver_room
         if not room:
             return False
-        pdus = deliver_sms(owed, self.account.settings, self.session.version)
-        if len(pdus) > room:
+        settings = self.account.settings
+        pdus = pdus_of(owed, settings, session.version)
+        now = self._server.monotonic()
+        if len(pdus) == 1:
+            session.deliver(pdus[0], Handing(owed, 1, _NO_REST), now)
+        else:
+            first = min(room, len(pdus), max(1, settings.deliver_window // 2))
+            handing = Handing(owed, first, deque(pdus[first:]))
+            for pdu in pdus[:first]:
+                session.deliver(pdu, handing, now)
+        self._server.write_soon(self)
+        return True
+
+    def go_on(self, handing: Handing) -> bool:
+        """Sends the next piece of something, in the place of one that was answered; False: nothing can be sent."""
+        if not self.session.deliver_room:
             return False
-        handing = Handing(owed, len(pdus))
-        for pdu in pdus:
-            self.session.deliver(pdu, handing, self._server.monotonic())
+        self.session.deliver(handing.rest.popleft(), handing, self._server.monotonic())
+        handing.unanswered += 1
         self._server.write_soon(self)
         return True
 

@@ -12,8 +12,8 @@ from bridge.listeners.smpp.connection import Connection
 from bridge.listeners.smpp.operations import Operations
 from bridge.listeners.smpp.ports import Account, Changes, Intake, Passwords
 from bridge.listeners.smpp.receivers import Receivers
-from bridge.listeners.smpp.seen import Seen, ends_of, seen
 from bridge.listeners.smpp.repeats import Repeats
+from bridge.listeners.smpp.seen import Seen, ends_of, seen
 from bridge.listeners.smpp.settings import SmppListener
 from bridge.listeners.tls import server_context
 from bridge.reports.delivery import Outbox
@@ -192,7 +192,7 @@ class SmppServer:
     def heard(self, connection: Connection, event: Delivered | DeliveryFailed) -> None:
         """A client has answered a deliver_sm, or will not."""
         assert connection.account is not None
-        self._binds.receivers(connection.account.name).heard(event, self.clock())
+        self._binds.receivers(connection.account.name).heard(connection, event, self.clock())
 
     def pump(self, connection: Connection) -> None:
         """A client may have room for more deliver_sm."""

@@ -88,16 +88,16 @@ UPDATE message SET next_at = ? WHERE message_id = ? AND stage = 2;
 
 -- name: standing
 -- Where a message stands.
-SELECT message_id, state, lane, body, stage, else_at FROM message WHERE message_id = ?;
+SELECT message_id, state, lane, body, stage, else_at, reason FROM message WHERE message_id = ?;
 
 -- name: standing_by_ref
 -- Where the message with a provider's reference stands. Two providers may well give the same one.
-SELECT message_id, state, lane, body, stage, else_at FROM message
+SELECT message_id, state, lane, body, stage, else_at, reason FROM message
 WHERE provider_ref = ? AND lane = ? ORDER BY message_id DESC LIMIT 1;
 
 -- name: standing_by_leg
 -- Where the message stands that a provider had before its plan went on.
-SELECT m.message_id, m.state, m.lane, m.body, m.stage, m.else_at
+SELECT m.message_id, m.state, m.lane, m.body, m.stage, m.else_at, m.reason
 FROM leg JOIN message m ON m.message_id = leg.message_id WHERE leg.provider_ref = ? AND leg.provider = ?;
 
 -- name: leg
@@ -151,6 +151,10 @@ DELETE FROM parked WHERE at < ?;
 -- Something an account must be told.
 INSERT INTO owed (owed_id, listener, account, due_at, created_at, attempts, message_id, known_id, body)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: owed_of
+-- What is owed of one message.
+SELECT listener, account, owed_id, body FROM owed WHERE message_id = ?;
 
 -- name: owed
 -- What is owed to an account and due.
