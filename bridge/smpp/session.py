@@ -38,6 +38,7 @@ from bridge.smpp.pdus import (
     BindTransceiverResp,
     BindTransmitter,
     BindTransmitterResp,
+    DataSm,
     DeliverSm,
     Pdu,
     SubmitSm,
@@ -56,6 +57,7 @@ _BINDS: Final = {
 }
 _BOUND: Final = frozenset((State.BOUND_TX, State.BOUND_RX, State.BOUND_TRX))
 _DELIVERING: Final = frozenset((State.BOUND_RX, State.BOUND_TRX))
+_DELIVERED: Final = frozenset((CommandId.DELIVER_SM_RESP, CommandId.DATA_SM_RESP))
 _INTERFACE_VERSIONS: Final[dict[Version, bytes]] = {"3.4": b"\x34", "5.0": b"\x50"}
 _PARTING_MAX: Final = 2  # unbind and unbind_resp, when both sides part at once; more is a game
 
@@ -254,11 +256,11 @@ class Session:
         if self.state is not State.CLOSED:
             self._answer(header_only(answer_id(request.command), status_for(self.version, status), request.sequence))
 
-    def deliver(self, pdu: DeliverSm, token: Any, now: float) -> int:
-        """Sends a deliver_sm and returns its sequence number; `Delivered` or `DeliveryFailed` follows, once.
+    def deliver(self, pdu: DeliverSm | DataSm, token: Any, now: float) -> int:
+        """Sends a deliver_sm or data_sm and returns its sequence number; `Delivered` or `DeliveryFailed` follows, once.
 
-        A 3.3 peer gets it without TLVs, so its text must be in short_message. Raises SessionError without
-        `deliver_room`, EncodeError for a PDU that cannot be written.
+        A 3.3 peer gets it without TLVs, so it must be a deliver_sm with its text in short_message. Raises SessionError
+        without `deliver_room`, EncodeError for a PDU that cannot be written.
         """
         if not self.deliver_room:
             raise SessionError(f"no room to deliver: {self.state.name}, {len(self._delivering)} unanswered")

@@ -262,6 +262,19 @@ def test_a_3_3_peer_gets_no_tlvs() -> None:
     assert sent(session) == [DataSmResp(sequence=3, message_id="9"), DeliverSm(sequence=1, short_message=b"id:1")]
 
 
+def test_a_data_sm_to_the_peer_is_answered_like_a_deliver_sm() -> None:
+    session = bound()
+    pdu = DataSm(esm_class=4, tlvs=((Tag.MESSAGE_PAYLOAD, b"id:1"),))
+    for token in ("taken", "refused", "garbled"):
+        session.deliver(pdu, token, 1.0)
+    assert [type(each) for each in sent(session)] == [DataSm] * 3
+    assert session.receive(encode(DataSmResp(sequence=1)), 2.0) == [Delivered("taken", 0)]
+    assert session.receive(encode(DataSmResp(sequence=2, status=0x64)), 2.0) == [Delivered("refused", 0x64)]
+    unterminated = pack_header(17, CommandId.DATA_SM_RESP, 0, 3) + b"x"
+    assert session.receive(unterminated, 2.0)[1:] == [Delivered("garbled", 0)]
+    assert session.to_write() == b""
+
+
 def test_answers_after_the_end_go_nowhere() -> None:
     session = bound()
     session.receive(encode(SUBMIT), 1.0)

@@ -63,8 +63,9 @@ def test_no_response_is_ever_answered() -> None:
     assert all(cell in silent for (_, command), cell in TABLE.items() if command & RESPONSE_BIT)
 
 
-def test_deliver_sm_resp_counts_where_deliver_sm_was_possible() -> None:
-    settled = {state for state in READING if TABLE[state, CommandId.DELIVER_SM_RESP] is Do.SETTLE}
+@pytest.mark.parametrize("response", [CommandId.DELIVER_SM_RESP, CommandId.DATA_SM_RESP])
+def test_a_response_counts_where_a_delivery_was_possible(response: CommandId) -> None:
+    settled = {state for state in READING if TABLE[state, response] is Do.SETTLE}
     assert settled == {State.BOUND_RX, State.BOUND_TRX, State.UNBINDING, State.UNBOUND}
 
 
