@@ -365,7 +365,7 @@ class Session:
         elif command_id == CommandId.GENERIC_NACK:
             events.append(DeliveryFailed(delivery[0], "nack", status))
         else:
-            events.append(Delivered(delivery[0], status))
+            events.append(Delivered(delivery[0], status, command_id))
 
     def _take_bind(self, pdu: Bind) -> None:
         if self._bind is not pdu:

@@ -268,10 +268,11 @@ def test_a_data_sm_to_the_peer_is_answered_like_a_deliver_sm() -> None:
     for token in ("taken", "refused", "garbled"):
         session.deliver(pdu, token, 1.0)
     assert [type(each) for each in sent(session)] == [DataSm] * 3
-    assert session.receive(encode(DataSmResp(sequence=1)), 2.0) == [Delivered("taken", 0)]
-    assert session.receive(encode(DataSmResp(sequence=2, status=0x64)), 2.0) == [Delivered("refused", 0x64)]
+    assert session.receive(encode(DataSmResp(sequence=1)), 2.0) == [Delivered("taken", 0, CommandId.DATA_SM_RESP)]
+    refused = Delivered("refused", 0x64, CommandId.DATA_SM_RESP)
+    assert session.receive(encode(DataSmResp(sequence=2, status=0x64)), 2.0) == [refused]
     unterminated = pack_header(17, CommandId.DATA_SM_RESP, 0, 3) + b"x"
-    assert session.receive(unterminated, 2.0)[1:] == [Delivered("garbled", 0)]
+    assert session.receive(unterminated, 2.0)[1:] == [Delivered("garbled", 0, CommandId.DATA_SM_RESP)]
     assert session.to_write() == b""
 
 

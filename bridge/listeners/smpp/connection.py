@@ -208,7 +208,7 @@ class Connection(asyncio.Protocol):
     def _heard(self, event: Delivered | DeliveryFailed) -> None:
         """A deliver_sm was answered, or will not be."""
         if isinstance(event, Delivered):
-            self.traffic.heard(CommandId.DELIVER_SM_RESP, event.status, self._name or "")
+            self.traffic.heard(event.command, event.status, self._name or "")
         elif event.why == "nack":
             self.traffic.heard(CommandId.GENERIC_NACK, event.status, self._name or "")
         self._server.heard(self, event)
