@@ -297,3 +297,10 @@ def version_of(interface_version: int) -> Version:
     if interface_version < 0x34:
         return "3.3"
     return "3.4" if interface_version < 0x50 else "5.0"
+
+
+def status_for(version: Version, status: int) -> int:
+    """The status to answer a peer of this version: those that came with 5.0 (§4.7.6) become RSUBMITFAIL before it."""
+    if version != "5.0" and Status.RSERTYPUNAUTH <= status <= Status.RINVBCASTCHANIND:
+        return Status.RSUBMITFAIL
+    return status

@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from bridge.smpp.codec import MAX_PDU, Framer, encode
-from bridge.smpp.enums import SEQUENCE_MAX, CommandId, Status, Tag, Version, answer_id, version_of
+from bridge.smpp.enums import SEQUENCE_MAX, CommandId, Status, Tag, Version, answer_id, status_for, version_of
 from bridge.smpp.events import (
     Bind,
     BindRequested,
@@ -39,6 +39,7 @@ from bridge.smpp.pdus import (
     BindTransmitter,
     BindTransmitterResp,
     DeliverSm,
+    Outbind,
     Pdu,
     SubmitSm,
     SubmitSmResp,
@@ -57,8 +58,6 @@ _BINDS: Final = {
 _BOUND: Final = frozenset((State.BOUND_TX, State.BOUND_RX, State.BOUND_TRX))
 _DELIVERING: Final = frozenset((State.BOUND_RX, State.BOUND_TRX))
 _INTERFACE_VERSIONS: Final[dict[Version, bytes]] = {"3.4": b"\x34", "5.0": b"\x50"}
-_FIRST_5_0_STATUS: Final = 0x100
-_LAST_5_0_STATUS: Final = 0x112
 
 
 class SessionError(Exception):
@@ -100,7 +99,7 @@ class Session:
         self._heard = now
         self._active = now
         self._enquired: float | None = None
-        self._leave_by = now + session_init_s  # when OPEN, UNBINDING or UNBOUND has lasted too long
+        self._leave_by = now + session_init_s  # when OPEN, OUTBOUND, UNBINDING or UNBOUND has lasted too long
 
     # --- what the shell asks -----------------------------------------------------------------------------------------
 
@@ -173,7 +172,7 @@ class Session:
                 break
             del self._delivering[sequence]
             events.append(DeliveryFailed(token, "timeout"))
-        if self.state in (State.OPEN, State.BINDING):
+        if self.state in (State.OPEN, State.OUTBOUND, State.BINDING):
             if now >= self._leave_by:
                 self._close("session_init_timeout", events)
         elif self.state in (State.UNBINDING, State.UNBOUND):
@@ -189,6 +188,11 @@ class Session:
         return events
 
     # --- what the caller answers and asks ----------------------------------------------------------------------------
+
+    def outbind(self, system_id: str, password: str) -> None:
+        """Asks a peer that we have just connected to to bind as a receiver (3.4 §4.1.7). Raises EncodeError."""
+        self._out.append(encode(Outbind(system_id=system_id, password=password), self._next_sequence()))
+        self.state = State.OUTBOUND
 
     def accept_bind(
         self,
@@ -227,7 +231,7 @@ class Session:
             return events
         self._take_bind(pdu)
         self.version = version_of(pdu.interface_version)
-        self._out.append(header_only(answer_id(pdu.command), self._status(status), pdu.sequence))
+        self._out.append(header_only(answer_id(pdu.command), status_for(self.version, status), pdu.sequence))
         self._close("refused", events)
         return events
 
@@ -247,7 +251,7 @@ class Session:
     def refuse(self, request: Pdu, status: int) -> None:
         """Answers a `Submitted` or `Requested` with an error; a status of 5.0 becomes RSUBMITFAIL for older peers."""
         if self.state is not State.CLOSED:
-            self._answer(header_only(answer_id(request.command), self._status(status), request.sequence))
+            self._answer(header_only(answer_id(request.command), status_for(self.version, status), request.sequence))
 
     def deliver(self, pdu: DeliverSm, token: Any, now: float) -> int:
         """Sends a deliver_sm and returns its sequence number; `Delivered` or `DeliveryFailed` follows, once.
@@ -303,7 +307,10 @@ class Session:
             self._active = now
         match cell:
             case Status():
-                self._out.append(header_only(answer_id(item.command), cell, item.sequence))
+                # What came with 5.0 has no response in an older version.
+                unknown = cell is Status.RINVCMDID and self.version != "5.0"
+                answer = CommandId.GENERIC_NACK if unknown else answer_id(item.command)
+                self._out.append(header_only(answer, cell, item.sequence))
                 events.append(Violation(item.command, item.sequence, cell))
             case Do.ALIVE:
                 self._out.append(header_only(CommandId.ENQUIRE_LINK_RESP, Status.ROK, item.sequence))
@@ -384,11 +391,6 @@ class Session:
     def _next_sequence(self) -> int:
         self._sequence = self._sequence % SEQUENCE_MAX + 1
         return self._sequence
-
-    def _status(self, status: int) -> int:
-        if self.version != "5.0" and _FIRST_5_0_STATUS <= status <= _LAST_5_0_STATUS:
-            return Status.RSUBMITFAIL
-        return status
 
     def _for_version(self, pdu: Pdu) -> Pdu:
         return msgspec.structs.replace(pdu, tlvs=()) if self.version == "3.3" and pdu.tlvs else pdu
