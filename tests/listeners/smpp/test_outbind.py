@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -12,6 +13,7 @@ import pytest
 from listeners.smpp.conftest import Connect, Serve
 from listeners.smpp.esme import RX, TRX, TX, Esme
 from listeners.smpp.world import World, account
+from unit.world import until
 
 from bridge.listeners.smpp import outbind as module
 from bridge.listeners.smpp.outbind import Callers
@@ -142,14 +144,14 @@ async def test_called_again_until_it_binds(calling: Callable[..., Any], waiting:
 
 
 @pytest.mark.usefixtures("quick")
-async def test_called_again_when_nobody_listens_there(
-    calling: Callable[..., Any], world: World, unused_tcp_port: int
-) -> None:
-    await calling(unused_tcp_port)
+async def test_called_again_when_nobody_listens_there(calling: Callable[..., Any], world: World) -> None:
+    bare = socket.socket()
+    bare.bind(("127.0.0.1", 0))  # who connects is refused, until it listens
+    _, callers, _ = await calling(bare.getsockname()[1])
     await world.owe(1)
     made = Waiting()
-    await asyncio.sleep(0.1)  # refused connections meanwhile
-    server = await asyncio.start_server(made.serve, "127.0.0.1", unused_tcp_port)
+    await until(lambda: callers._callers["acme"]._delay_s == 0.08)
+    server = await asyncio.start_server(made.serve, sock=bare)
     esme = await made.call()
     assert (await esme.bind(RX)).status == 0
     await esme.receipts(1)
