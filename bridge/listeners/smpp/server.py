@@ -67,6 +67,7 @@ class SmppServer:
         self._server: asyncio.Server | None = None
         self._empty: asyncio.Future[None] | None = None
         self.port = 0
+        self.session_init_s = settings.session_init_timeout
         self.replace_accounts(accounts)
 
     def replace_accounts(self, accounts: Iterable[Account]) -> None:
