@@ -18,12 +18,15 @@ from bridge.providers._contract import (
     Callback,
     Capabilities,
     Heard,
+    Money,
+    NotSetUp,
     Provider,
     ProviderSettings,
     Reference,
     References,
     Request,
     Response,
+    Token,
 )
 from bridge.providers._fit import fit
 
@@ -33,6 +36,8 @@ __all__ = [
     "Callback",
     "Capabilities",
     "Heard",
+    "Money",
+    "NotSetUp",
     "Provider",
     "ProviderModule",
     "ProviderSettings",
@@ -40,6 +45,7 @@ __all__ = [
     "References",
     "Request",
     "Response",
+    "Token",
     "fit",
     "known",
     "load",
