@@ -124,6 +124,7 @@ class App:
             self._listener_of,
             clock=self.clock,
             on_owed=self._offer,
+            on_went_on=self._wake,
         )
         self._passwords = Passwords()
         self._make_senders()
@@ -158,6 +159,10 @@ class App:
         if provider.inbox(now, now) is not None:
             back_s = min(_INBOX_BACK_S, self.config.retention)
             self._run(Inbox(provider, self.transport, self.hearing, self.clock, back_s=back_s).run())
+
+    def _wake(self, lanes: Sequence[str]) -> None:
+        for name in set(lanes):
+            self.lanes[name].wake(self.clock())
 
     def _lane_of_gone(self, name: str) -> Lane:
         log.warning("provider_gone", provider=name, hint="its messages go on to their plan's next provider, or fail")

@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from bridge.errors import Refusal
-from bridge.message import Message, Owed, Part, Reason, Report, ReportOn, State, owed_for
+from bridge.message import Message, Owed, Part, Plan, Reason, Report, ReportOn, State, owed_for
 from bridge.providers._contract import Capabilities
 from bridge.providers._fit import fit
 from bridge.routing.rules import Router
@@ -216,7 +216,7 @@ class Intake:
         stage = Stage.LEASED if self._lanes[plan[0]].reserve() else Stage.QUEUED
         return Entry(message=message, plan=plan, stage=stage, next_at=now)
 
-    def _plan(self, message: Message) -> tuple[str, ...] | Refusal:
+    def _plan(self, message: Message) -> Plan | Refusal:
         plan = self._router.plan(message)
         if not plan:
             return _no_route(message)
@@ -230,7 +230,7 @@ class Intake:
                 able.append(name)
         if not able:
             return Refusal(reason, "no provider of the route can carry this message")
-        return plan if len(able) == len(plan) else tuple(able)
+        return plan if len(able) == len(plan) else plan.only(able)
 
     def _keep(self, entries: Sequence[Entry], parts: Sequence[Message] = ()) -> asyncio.Future[None]:
         """Stores entries and parts, and hands them on once they are safe. A failed write gives nothing to anybody.
@@ -275,7 +275,7 @@ class Intake:
         report = Report(state=State.REJECTED, reason=reason, native=text)
         return Entry(
             message=message,
-            plan=(),
+            plan=Plan(),
             stage=Stage.FINAL,
             next_at=None,
             state=State.REJECTED,

@@ -6,6 +6,7 @@ Structs are outside the garbage collector (`gc=False`): they form no cycles, and
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from enum import IntEnum, StrEnum
 from typing import Any, Literal
 
@@ -162,6 +163,31 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     segment: Segment | None = None  # set while it is one part of a longer message; `text` is then None
     parts: tuple[Part, ...] = ()  # empty: it came whole, and message_id is the id its client knows
     native: dict[str, Any] = {}  # protocol details its listener needs to answer; nobody else reads them
+
+
+class Plan(tuple[str, ...]):
+    """The providers to try for a message, in order.
+
+    `waits_s`: for each, the seconds after which the next one goes too unless the message has been delivered, and that a
+    failure reported by it sends the message on; 0: the next one's turn comes only when this one does not take it.
+    """
+
+    waits_s: tuple[float, ...]
+
+    def __new__(cls, providers: Iterable[str] = (), waits_s: Iterable[float] = ()) -> Plan:
+        """Without `waits_s`, no provider has one."""
+        plan = super().__new__(cls, providers)
+        plan.waits_s = tuple(waits_s) or (0.0,) * len(plan)
+        return plan
+
+    def only(self, names: Collection[str]) -> Plan:
+        """The plan without the providers that are not named."""
+        kept = [(name, wait_s) for name, wait_s in zip(self, self.waits_s, strict=True) if name in names]
+        return Plan((name for name, _ in kept), (wait_s for _, wait_s in kept))
+
+    def wait_s(self, step: int) -> float | None:
+        """Seconds that the provider of a step has before the next one goes too; None: as long as it takes."""
+        return self.waits_s[step] or None if step + 1 < len(self) else None
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):

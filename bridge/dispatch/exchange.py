@@ -93,12 +93,14 @@ class Exchange:
     def _judge(self, outcomes: Sequence[Outcome], now: float, probe: bool) -> None:
         """What the outcomes of a request say about the provider itself; one that works may still fail for some."""
         name = self._provider.name
-        kinds = [_KINDS[type(outcome)] for outcome in outcomes]
-        for kind in set(kinds):
-            metrics.attempts.add(name, kind, count=kinds.count(kind))
-        if kinds.count("accepted") == len(kinds) and not self._breaker.open:
+        kinds = [type(outcome) for outcome in outcomes]
+        accepted = kinds.count(Accepted)
+        if accepted == len(kinds) and not self._breaker.open:
+            metrics.attempts.add(name, "accepted", count=accepted)
             self._breaker.succeeded()
             return
+        for kind in set(kinds):
+            metrics.attempts.add(name, _KINDS[kind], count=kinds.count(kind))
         retries = [outcome for outcome in outcomes if isinstance(outcome, Retry)]
         paused = next((retry for retry in retries if retry.pause), None)
         if paused is not None:

@@ -341,7 +341,9 @@ class Lane:
             elif isinstance(fitted, Reason):
                 outcome = Refused(reason=fitted)
             else:
-                attempts.append(Attempt(fitted, self.provider.references.of(fitted.message_id), queued.attempts))
+                attempts.append(
+                    Attempt(fitted, self.provider.references.of(fitted.message_id, queued.step), queued.attempts)
+                )
                 sent.append(queued)
             if outcome is not None:
                 settlements.append(settle(queued, outcome, now, random.random(), self._policy))

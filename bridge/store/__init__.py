@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from bridge.message import Inbound, Message, Owed, Reason, Report, State
+from bridge.message import Inbound, Message, Owed, Plan, Reason, Report, State
 
 Event = dict[str, Any]  # one step of a timeline: at, event, and what belongs to it
 
@@ -31,7 +31,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A message to keep. `owed` only with a final state (refused after it was taken)."""
 
     message: Message
-    plan: tuple[str, ...]
+    plan: Plan
     stage: Stage
     next_at: float | None
     state: State = State.ACCEPTED
@@ -44,7 +44,7 @@ class Queued(msgspec.Struct, kw_only=True, gc=False):
     """A message on its way to a provider, as its lane holds it."""
 
     message: Message
-    plan: tuple[str, ...]
+    plan: Plan
     step: int = 0  # index into plan: the provider that has it now
     attempts: int = 0  # made at that provider
     begun: bool = False  # an attempt was under way when its lane last heard of it: may have been sent
@@ -53,7 +53,7 @@ class Queued(msgspec.Struct, kw_only=True, gc=False):
 class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What became of an attempt. Only noted for a message that a report has made final meanwhile."""
 
-    message_id: int
+    message: Message
     stage: Stage
     state: State
     lane: str
@@ -61,11 +61,17 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     attempts: int
     next_at: float | None
     event: Event
+    else_at: float | None = None  # when the plan's next provider goes too
     begun: bool = False
     sent_at: float | None = None
     provider_ref: str | None = None
     reason: Reason | None = None
     owed: Sequence[Owed] = ()
+
+    @property
+    def message_id(self) -> int:
+        """The id of its message."""
+        return self.message.message_id
 
 
 class Awaiting(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -74,6 +80,8 @@ class Awaiting(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     message_id: int
     provider_ref: str | None
     sent_at: float
+    step: int = 0
+    else_at: float | None = None  # when the plan's next provider goes too
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -94,6 +102,7 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
 
     state: State
     lane: str
+    goes_on: bool  # a failure is not the end: the plan has a next provider for it
     decode: Callable[[], Message]
 
 
@@ -103,6 +112,7 @@ class Verdict(msgspec.Struct, frozen=True, gc=False):
     state: State | None
     reason: Reason | None = None
     owed: Sequence[Owed] = ()
+    goes_on: bool = False  # to the plan's next provider
 
 
 # (where it stands, the provider that says so, what it says, now) -> what changes
@@ -113,6 +123,7 @@ class Recorded(msgspec.Struct, kw_only=True, gc=False):
     """What a batch of reports led to."""
 
     owed: list[Owed] = []
+    went_on: list[str] = []  # lanes that have messages now whose provider has failed them
     parked: int = 0  # no such message yet: kept until its provider's answer names it
     stray: int = 0  # names a message that is not here (any more)
 
@@ -149,6 +160,9 @@ class Store(Protocol):
 
     def ask_again(self, due: Sequence[tuple[int, float]]) -> asyncio.Future[None]:
         """Puts off the question for reports: (message_id, next_at)."""
+
+    def go_on(self, message_ids: Sequence[int], now: float) -> asyncio.Future[list[str]]:
+        """Queues messages with a provider, whose time there is over, for their plan's next one; gives those lanes."""
 
     def record(self, provider: str, reports: Sequence[Report], now: float) -> asyncio.Future[Recorded]:
         """Keeps reports, final or not, early or repeated."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bridge.errors import StoreUnavailable
-from bridge.message import FINAL, Inbound, Message, Owed, Report
+from bridge.message import FINAL, Inbound, Message, Owed, Report, State
 from bridge.store import Awaiting, Decide, Entry, Event, Queued, Record, Recorded, Settlement, Stage, Standing
 from bridge.store.database import SQL, hold, migrate, open_file
 from bridge.store.rows import (
@@ -23,6 +23,7 @@ from bridge.store.rows import (
     owed_from_row,
     pack,
     plain,
+    plan_from_text,
     record_from_row,
     report_from_bytes,
     row_from_entry,
@@ -32,6 +33,7 @@ from bridge.store.writer import Writer
 T = TypeVar("T")
 
 _ID_BLOCK = 100_000  # ids reserved on disk at once; a restart skips the rest of its block
+_SENT_KEPT = 10_000  # messages in memory for the report that is likely to come soon
 _LEASE_S = 3600.0  # only orders the leased ones: the process that holds the file is the only one that leases
 
 
@@ -62,6 +64,9 @@ class SqliteStore:
         # Somebody's tool may lock the file later; the event loop must not wait for that.
         self._connection.execute("PRAGMA busy_timeout=100")
         self._purged_to = 0
+        self._sent: dict[
+            int, tuple[State, str, bool, Message]
+        ] = {}  # with a provider since a moment, and unchanged since
         self._writer = Writer(self._connection, self._remember)
 
     def _take_up(self, now: float) -> None:
@@ -85,6 +90,7 @@ class SqliteStore:
 
         def restore() -> None:
             self.queued, self._parked, self._purged_to = queued, parked, purged_to
+            self._sent.clear()
 
         return restore
 
@@ -167,7 +173,7 @@ class SqliteStore:
             queued = [
                 Queued(
                     message=message_from_bytes(body),
-                    plan=tuple(plan.split(",")),
+                    plan=plan_from_text(plan),
                     step=step,
                     attempts=attempts,
                     begun=bool(begun),
@@ -202,21 +208,24 @@ class SqliteStore:
         return self._writer.write(run, len(settlements))
 
     def _settle(self, cursor: sqlite3.Cursor, done: Settlement) -> Sequence[Owed]:
-        line = line_of(done.event)
-        now = done.event["at"]
+        message_id, line, now = done.message.message_id, line_of(done.event), done.event["at"]
         changed = cursor.execute(
             SQL["settle"],
             (int(done.stage), int(done.state), done.lane, done.step, done.attempts, int(done.begun), done.next_at,
-             plain(done.reason), now, done.sent_at, done.provider_ref, line, done.message_id),
+             done.else_at, plain(done.reason), now, done.sent_at, done.provider_ref, line, message_id),
         ).rowcount  # fmt: skip
         recorded = Recorded()
         if changed:
             self.queued -= done.stage >= Stage.SENT
             if done.owed:
-                self._owe(cursor, done.message_id, done.owed)
+                self._owe(cursor, message_id, done.owed)
                 recorded.owed += done.owed
+            elif done.stage is Stage.SENT:
+                self._sent[message_id] = (done.state, done.lane, done.else_at is not None, done.message)
+                if len(self._sent) > _SENT_KEPT:
+                    del self._sent[next(iter(self._sent))]
         else:
-            cursor.execute(SQL["settle_late"], (done.provider_ref, line, done.message_id))
+            cursor.execute(SQL["settle_late"], (done.provider_ref, line, message_id))
         if self._parked and done.provider_ref is not None:
             # Reports that came before this answer, known by nothing but the provider's id.
             key = (done.lane, done.provider_ref)
@@ -233,7 +242,10 @@ class SqliteStore:
         def run(connection: sqlite3.Connection) -> tuple[list[Awaiting], float | None]:
             rows = connection.execute(SQL["awaiting"], (lane, now, limit)).fetchall()
             (next_due,) = connection.execute(SQL["next_due"], (Stage.SENT, lane)).fetchone()
-            return [Awaiting(message_id=row[0], provider_ref=row[1], sent_at=row[2]) for row in rows], next_due
+            return [
+                Awaiting(message_id=message_id, provider_ref=provider_ref, sent_at=sent_at, step=step, else_at=else_at)
+                for message_id, provider_ref, sent_at, step, else_at in rows
+            ], next_due
 
         return self._read(run)
 
@@ -257,23 +269,21 @@ class SqliteStore:
         return self._writer.write(run, len(reports))
 
     def _record(self, cursor: sqlite3.Cursor, provider: str, report: Report, now: float, recorded: Recorded) -> None:
-        row: Row | None = None
-        if report.message_id is not None:
-            row = cursor.execute(SQL["standing"], (report.message_id,)).fetchone()
-        elif report.provider_ref is not None:
-            row = cursor.execute(SQL["standing_by_ref"], (report.provider_ref, provider)).fetchone()
-            if row is None:
+        standing, message_id, stage = self._standing(cursor, provider, report)
+        if standing is None:
+            if report.message_id is None and report.provider_ref is not None:
                 key = (provider, report.provider_ref, int(report.state), now, pack(report))
                 self._parked += cursor.execute(SQL["park"], key).rowcount
                 recorded.parked += 1
-                return
-        if row is None:
-            recorded.stray += 1
+            else:
+                recorded.stray += 1
             return
-        message_id, state, lane, body, stage = row
-        verdict = self._decide(Standing(STATES[state], lane, lambda: message_from_bytes(body)), provider, report, now)
+        verdict = self._decide(standing, provider, report, now)
         line = line_of(event_from_report(provider, report, now))
-        if verdict.state is None:
+        if verdict.goes_on:
+            cursor.execute(SQL["note_report"], (line, message_id))
+            recorded.went_on += self._go_on(cursor, message_id, now)
+        elif verdict.state is None:
             cursor.execute(SQL["note_report"], (line, message_id))
         elif verdict.state not in FINAL:
             cursor.execute(SQL["apply_report"], (int(verdict.state), plain(verdict.reason), now, line, message_id))
@@ -282,6 +292,49 @@ class SqliteStore:
             self.queued -= stage <= Stage.LEASED
             self._owe(cursor, message_id, verdict.owed)
             recorded.owed += verdict.owed
+
+    def _standing(self, cursor: sqlite3.Cursor, provider: str, report: Report) -> tuple[Standing | None, int, int]:
+        """Where the message of a report stands, its id and its stage."""
+        row: Row | None = None
+        if report.message_id is not None:
+            # Whatever the report changes, what is in memory is no longer true.
+            sent = self._sent.pop(report.message_id, None)
+            if sent is not None:
+                state, lane, goes_on, message = sent
+                return Standing(state, lane, goes_on, lambda: message), report.message_id, Stage.SENT
+            row = cursor.execute(SQL["standing"], (report.message_id,)).fetchone()
+        elif report.provider_ref is not None:
+            row = cursor.execute(SQL["standing_by_ref"], (report.provider_ref, provider)).fetchone()
+            if row is None:
+                row = cursor.execute(SQL["standing_by_leg"], (report.provider_ref, provider)).fetchone()
+        if row is None:
+            return None, 0, 0
+        message_id, number, lane, body, stage, else_at = row
+        self._sent.pop(message_id, None)
+        goes_on = else_at is not None
+        return Standing(STATES[number], lane, goes_on, lambda: message_from_bytes(body)), message_id, stage
+
+    def go_on(self, message_ids: Sequence[int], now: float) -> asyncio.Future[list[str]]:
+        """Queues messages with a provider, whose time there is over, for their plan's next one; gives those lanes."""
+
+        def run(cursor: sqlite3.Cursor) -> list[str]:
+            return [lane for message_id in message_ids for lane in self._go_on(cursor, message_id, now)]
+
+        return self._writer.write(run, len(message_ids))
+
+    def _go_on(self, cursor: sqlite3.Cursor, message_id: int, now: float) -> list[str]:
+        self._sent.pop(message_id, None)
+        row = cursor.execute(SQL["leg"], (message_id,)).fetchone()
+        if row is None:  # it has ended, or gone on, meanwhile
+            return []
+        plan, step, lane, provider_ref = row
+        if provider_ref is not None:
+            cursor.execute(SQL["keep_leg"], (lane, provider_ref, message_id))
+        lane_after = plan_from_text(plan)[step + 1]
+        line = line_of({"at": now, "event": "goes_on", "provider": lane, "next": lane_after})
+        cursor.execute(SQL["go_on"], (lane_after, step + 1, now, now, line, message_id))
+        self.queued += 1
+        return [lane_after]
 
     def receive(
         self, provider: str, inbound: Sequence[tuple[Inbound, Sequence[Owed]]], now: float
@@ -404,6 +457,7 @@ class SqliteStore:
             self._purged_to = rows[-1][0] if more_are_old else 0
             cursor.executemany(SQL["forget"], old)
             cursor.executemany(SQL["forget_parts"], old)
+            cursor.executemany(SQL["forget_legs"], old)
             cursor.execute(SQL["purge_seen"], (before,))
             self._parked -= cursor.execute(SQL["purge_parked"], (before,)).rowcount
             return len(old)

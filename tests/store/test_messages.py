@@ -266,8 +266,9 @@ async def test_parts_wait_over_a_restart_until_they_are_joined(open_store: Open)
 
 
 async def _finish(store: Store, *message_ids: int, at: float = NOW) -> None:
-    await store.accept([entry(number, leased=True, accepted_at=at, report_on=ReportOn.NEVER) for number in message_ids])
-    await store.settle([sent(number, f"ref-{number}") for number in message_ids])
+    entries = [entry(number, leased=True, accepted_at=at, report_on=ReportOn.NEVER) for number in message_ids]
+    await store.accept(entries)
+    await store.settle([sent(each.message.message_id, message=each.message) for each in entries])
     await store.record("bsg", [report(State.DELIVERED, message_id=number) for number in message_ids], at)
 
 

@@ -8,7 +8,7 @@ import pytest
 from unit.world import message_of
 
 from bridge.dispatch.retry import MOVE_AFTER, Policy, delay_s, expire, failed_state, settle
-from bridge.message import Accepted, Outcome, Reason, Refused, ReportOn, Retry, State, Unsure
+from bridge.message import Accepted, Outcome, Plan, Reason, Refused, ReportOn, Retry, State, Unsure
 from bridge.store import Queued, Stage
 
 NOW = 1_000_000.0
@@ -22,7 +22,7 @@ def policy(**keys: Any) -> Policy:
 
 
 def queued(*plan: str, **keys: Any) -> Queued:
-    values: dict[str, Any] = {"message": message_of(7, now=NOW - 10), "plan": plan or ("one",), "attempts": 1}
+    values: dict[str, Any] = {"message": message_of(7, now=NOW - 10), "plan": Plan(plan or ("one",)), "attempts": 1}
     return Queued(**values | keys)
 
 

@@ -23,12 +23,12 @@ CHANGES = {
 }
 
 
-def standing(state: State, lane: str = "one", message: Message | None = None) -> Standing:
+def standing(state: State, lane: str = "one", message: Message | None = None, *, goes_on: bool = False) -> Standing:
     def decode() -> Message:
         assert message is not None, "the message was read although nothing is owed"
         return message
 
-    return Standing(state, lane, decode)
+    return Standing(state, lane, goes_on, decode)
 
 
 @pytest.mark.parametrize("state", State)
@@ -97,3 +97,19 @@ def test_only_who_asked_is_told(report_on: ReportOn, said: State, told: int) -> 
     assert verdict.state is said
     assert len(verdict.owed) == told
     assert all((owed.created_at, owed.due_at) == (NOW, NOW) for owed in verdict.owed)
+
+
+@pytest.mark.parametrize("state", [A, E])
+@pytest.mark.parametrize("said", State)
+def test_a_failure_is_the_next_providers_turn_where_there_is_one(state: State, said: State) -> None:
+    verdict = decide(standing(state, message=message_of(1), goes_on=True), "one", Report(state=said), NOW)
+    ends = said.final and said in CHANGES[state]
+    assert verdict.goes_on is (ends and said is not D)
+    assert verdict.state is (said if said in CHANGES[state] and not verdict.goes_on else None)
+    assert bool(verdict.owed) is (said is D)
+
+
+def test_a_failure_of_a_message_whose_time_is_over_ends_it() -> None:
+    message = message_of(1)
+    verdict = decide(standing(E, message=message, goes_on=True), "one", Report(state=U), message.expires_at)
+    assert (verdict.state, verdict.goes_on) == (U, False)

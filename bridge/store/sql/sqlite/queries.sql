@@ -31,7 +31,7 @@ UPDATE message SET begun = 1 WHERE message_id = ?;
 -- name: settle
 -- What came of an attempt, unless a report was final first.
 UPDATE message
-SET stage = ?, state = ?, lane = ?, step = ?, attempts = ?, begun = ?, next_at = ?, reason = ?, updated_at = ?,
+SET stage = ?, state = ?, lane = ?, step = ?, attempts = ?, begun = ?, next_at = ?, else_at = ?, reason = ?, updated_at = ?,
     sent_at = coalesce(?, sent_at), provider_ref = coalesce(?, provider_ref), timeline = timeline || ?
 WHERE message_id = ? AND stage < 2;
 
@@ -66,7 +66,7 @@ SELECT count(*) FROM message WHERE stage IN (0, 1) AND next_at IS NOT NULL;
 
 -- name: awaiting
 -- Messages whose report is due.
-SELECT message_id, provider_ref, coalesce(sent_at, updated_at) FROM message
+SELECT message_id, provider_ref, coalesce(sent_at, updated_at), step, else_at FROM message
 WHERE stage = 2 AND lane = ? AND next_at <= ? ORDER BY next_at LIMIT ?;
 
 -- name: ask_again
@@ -75,12 +75,31 @@ UPDATE message SET next_at = ? WHERE message_id = ? AND stage = 2;
 
 -- name: standing
 -- Where a message stands.
-SELECT message_id, state, lane, body, stage FROM message WHERE message_id = ?;
+SELECT message_id, state, lane, body, stage, else_at FROM message WHERE message_id = ?;
 
 -- name: standing_by_ref
 -- Where the message with a provider's reference stands. Two providers may well give the same one.
-SELECT message_id, state, lane, body, stage FROM message
+SELECT message_id, state, lane, body, stage, else_at FROM message
 WHERE provider_ref = ? AND lane = ? ORDER BY message_id DESC LIMIT 1;
+
+-- name: standing_by_leg
+-- Where the message stands that a provider had before its plan went on.
+SELECT m.message_id, m.state, m.lane, m.body, m.stage, m.else_at
+FROM leg JOIN message m ON m.message_id = leg.message_id WHERE leg.provider_ref = ? AND leg.provider = ?;
+
+-- name: leg
+-- A message with a provider that has a next one.
+SELECT plan, step, lane, provider_ref FROM message WHERE message_id = ? AND stage = 2 AND else_at IS NOT NULL;
+
+-- name: keep_leg
+-- A provider that had a message may still tell of it.
+INSERT OR REPLACE INTO leg (provider, provider_ref, message_id) VALUES (?, ?, ?);
+
+-- name: go_on
+-- The plan's next provider has its turn, though the last one took the message.
+UPDATE message SET stage = 0, lane = ?, step = ?, attempts = 0, begun = 0, next_at = ?, else_at = NULL, provider_ref = NULL,
+    updated_at = ?, timeline = timeline || ?
+WHERE message_id = ?;
 
 -- name: note_report
 -- A report that changes nothing is noted, as long as the timeline is not very long.
@@ -92,7 +111,7 @@ UPDATE message SET state = ?, reason = ?, updated_at = ?, timeline = timeline ||
 
 -- name: finish
 -- A report that is final.
-UPDATE message SET stage = 3, next_at = NULL, state = ?, reason = ?, updated_at = ?, timeline = timeline || ?
+UPDATE message SET stage = 3, next_at = NULL, else_at = NULL, state = ?, reason = ?, updated_at = ?, timeline = timeline || ?
 WHERE message_id = ?;
 
 -- name: park
@@ -179,6 +198,10 @@ SELECT body FROM message WHERE message_id = ?;
 -- name: forget
 -- A message whose time has passed.
 DELETE FROM message WHERE message_id = ?;
+
+-- name: forget_legs
+-- Providers that had a message whose time has passed.
+DELETE FROM leg WHERE message_id = ?;
 
 -- name: forget_parts
 -- The parts of a message whose time has passed.
