@@ -12,13 +12,15 @@ from collections.abc import Callable
 import structlog
 
 from bridge.errors import StoreUnavailable, TransportError
-from bridge.providers._contract import Provider
+from bridge.message import Inbound, Report
+from bridge.providers._contract import Heard, Provider
 from bridge.reports.callbacks import Hearing
-from bridge.transport import Transport
+from bridge.transport import MIB, Transport
 
 log = structlog.get_logger("bridge.reports")
 
 _OVERLAP_S = 600.0
+_LIMIT_BYTES = 8 * MIB
 
 
 class Inbox:
@@ -39,6 +41,8 @@ class Inbox:
         self._hearing = hearing
         self._clock = clock
         self._since = clock() - back_s
+        self._kept: set[str | None] = set()  # by the last answer
+        self._refused = False
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -53,15 +57,24 @@ class Inbox:
             request = provider.inbox(self._since, now)
             if request is None:
                 return
-            heard = provider.inbox_of(await self._line.ask(request))
+            heard = provider.inbox_of(await self._line.ask(request, limit_bytes=_LIMIT_BYTES))
             if heard is None:
-                log.warning("inbox_refused", provider=provider.name)
+                if not self._refused:
+                    log.warning("inbox_refused", provider=provider.name)
+                self._refused = True
                 return
-            if heard.items:
-                await self._hearing.keep(provider.name, heard)
+            await self._keep(heard)
         except (TransportError, StoreUnavailable) as error:
             log.info("inbox_failed", provider=provider.name, error=str(error))
         except Exception:
             log.exception("provider_inbox_failed", provider=provider.name)
         else:
+            self._refused = False
             self._since = max(self._since, now - _OVERLAP_S)
+
+    async def _keep(self, heard: Heard) -> None:
+        """What the last answer said too need not be looked for in the store."""
+        new = [item for item in heard.items if isinstance(item, Report) or item.provider_ref not in self._kept]
+        if new:
+            await self._hearing.keep(self._provider.name, Heard(items=new))
+        self._kept = {item.provider_ref for item in heard.items if isinstance(item, Inbound) and item.provider_ref}
