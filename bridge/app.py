@@ -14,6 +14,7 @@ from bridge.config.schema import Account, Config
 from bridge.dispatch.lane import Lane
 from bridge.errors import ConfigError
 from bridge.intake import Intake
+from bridge.listeners.control.server import ControlServer, opened
 from bridge.listeners.http import ports as http_ports
 from bridge.listeners.http.outgoing import CallbackSender
 from bridge.listeners.http.server import HttpServer
@@ -35,6 +36,7 @@ from bridge.reports.polling import Polling
 from bridge.reports.sender import Sender
 from bridge.routing.rules import InboundRouter, Router
 from bridge.smarthost import Smarthost
+from bridge.steering import Steering
 from bridge.store import Event
 from bridge.store.sqlite import SqliteStore
 from bridge.telemetry import metrics
@@ -78,6 +80,7 @@ class App:
         self.smpp: list[SmppServer] = []
         self.smtp: list[SmtpServer] = []
         self.http: list[HttpServer] = []
+        self._control: ControlServer | None = None
         self._ready = False
 
     # --- start ------------------------------------------------------------------------------------------------------
@@ -174,7 +177,7 @@ class App:
 
     async def _listen(self) -> None:
         config = self.config
-        binds = Binds(lambda account: self.delivery.outbox("smpp", account))
+        binds = self._binds = Binds(lambda account: self.delivery.outbox("smpp", account))
         for smpp in config.listeners.smpp:
             self.smpp.append(
                 SmppServer(smpp, self._smpp_accounts(), intake=self.intake, passwords=self._passwords, binds=binds)
@@ -198,6 +201,22 @@ class App:
         listeners: list[SmppServer | SmtpServer | HttpServer] = [*self.smpp, *self.smtp, *self.http]
         for listener in listeners:
             await listener.start()
+        await self._take_control()
+
+    async def _take_control(self) -> None:
+        config = self.config
+        steering = Steering(
+            smpp=self.smpp,
+            smtp=self.smtp,
+            http=self.http,
+            binds=self._binds,
+            lanes=self.lanes,
+            store=self.store,
+            system_ids=lambda: {each.name: each.settings.system_id for each in self._smpp_accounts()},
+            clock=self.clock,
+        )
+        asked_for = bool(config.control.model_fields_set)
+        self._control = await opened(config.control_path, config.control.group, steering, required=asked_for)
 
     def _make_senders(self) -> None:
         """One for each account and listener that can be reached; those there were go on with the new settings."""
@@ -227,7 +246,7 @@ class App:
 
     def reload(self, config: Config) -> None:
         """Takes over accounts, routes and inbound rules. Raises ConfigError when anything else has changed."""
-        keys = ("store", "listeners", "providers", "mail", "limits")
+        keys = ("store", "listeners", "providers", "mail", "control", "limits")
         fixed = [key for key in keys if getattr(config, key) != getattr(self.config, key)]
         if fixed:
             raise ConfigError([f"{key}: has changed; restart the service for that" for key in fixed])
@@ -262,6 +281,8 @@ class App:
         lanes = self.lanes.values() if hasattr(self, "lanes") else ()
         # At once: what listeners still take goes to disk only, and is acknowledged from there.
         await _stop(*(listener.stop() for listener in listeners), *(lane.stop(grace_s) for lane in lanes))
+        if self._control is not None:
+            await _stop(self._control.stop())
         await _stop(*(sender.stop(min(grace_s, _HAND_OVER_S)) for sender in self._senders.values()))
         if hasattr(self, "delivery"):
             self.delivery.stop()
@@ -308,6 +329,8 @@ class App:
         metrics.queued.set(self.store.queued)
         metrics.owed.set(self.delivery.waiting)
         metrics.commits.set(self.store.commits)
+        for account, count in self._binds.counts.items():
+            metrics.smpp_binds.labels(account).set(count)
         return metrics.exposition()
 
     def health(self) -> tuple[bool, dict[str, Any]]:
@@ -318,7 +341,7 @@ class App:
             for name, lane in self.lanes.items()
             if lane.silent_s(now) > lane.provider.settings.timeout + _LANE_SILENT_S
         ]
-        paused = [name for name, lane in self.lanes.items() if lane.breaker.open]
+        paused = [name for name, lane in self.lanes.items() if lane.breaker.open or lane.breaker.held]
         well = self._ready and not self._broken and not stuck
         return well, {"ready": self._ready, "stuck": stuck, "held_back": paused, "queued": self.store.queued}
 

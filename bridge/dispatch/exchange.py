@@ -41,6 +41,7 @@ class Exchange:
         self._clock = clock
         self._on_works = on_works
         self.throttled_until = 0.0  # the provider asked for no more before that
+        self.trouble: tuple[float, Outcome] | None = None  # the last that was not accepted, and when
 
     async def send(self, attempts: Sequence[Attempt], noted: Sequence[int], *, probe: bool) -> list[Outcome]:
         """The outcomes of one request; nothing that a provider or its code does gets past this as an exception.
@@ -101,6 +102,9 @@ class Exchange:
             return
         for kind in set(kinds):
             metrics.attempts.add(name, _KINDS[kind], count=kinds.count(kind))
+        for outcome in outcomes:
+            if not isinstance(outcome, Accepted):
+                self.trouble = now, outcome
         retries = [outcome for outcome in outcomes if isinstance(outcome, Retry)]
         paused = next((retry for retry in retries if retry.pause), None)
         if paused is not None:

@@ -133,6 +133,11 @@ class Session:
             deadlines.append(self._leave_by)
         return min(deadlines)
 
+    @property
+    def unread(self) -> bytes:
+        """The octets of the peer that have not been handled yet."""
+        return self._framer.unread
+
     def to_write(self) -> bytes:
         """The octets to send, all that have gathered since the last call."""
         out, self._out = self._out, []

@@ -149,6 +149,9 @@ class Store(Protocol):
     def lanes(self) -> asyncio.Future[list[str]]:
         """The lanes of messages that are not final."""
 
+    def depths(self) -> asyncio.Future[dict[str, int]]:
+        """How many messages wait for each lane, on disk and in memory; it looks at each of them."""
+
     def settle(self, settlements: Sequence[Settlement]) -> asyncio.Future[list[Owed]]:
         """Keeps what came of attempts; gives what is owed now."""
 

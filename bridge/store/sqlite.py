@@ -196,6 +196,10 @@ class SqliteStore:
         """The lanes of messages that are not final."""
         return self._read(lambda connection: [row[0] for row in connection.execute(SQL["lanes"])])
 
+    def depths(self) -> asyncio.Future[dict[str, int]]:
+        """How many messages wait for each lane."""
+        return self._read(lambda connection: dict(connection.execute(SQL["depths"]).fetchall()))
+
     def settle(self, settlements: Sequence[Settlement]) -> asyncio.Future[list[Owed]]:
         """Keeps what came of attempts; gives what is owed now."""
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import structlog
 
 from bridge.errors import Refusal, StoreUnavailable
+from bridge.listeners.smpp.capture import Tap
 from bridge.listeners.smpp.ports import Account
 from bridge.listeners.smpp.receivers import Handing, deliver_sms
 from bridge.listeners.smpp.statuses import status_of
+from bridge.listeners.smpp.traffic import Traffic
 from bridge.listeners.smpp.translate import message_from_submit_sm
 from bridge.listeners.smpp.translate_out import shown_id
 from bridge.message import Message, Owed
-from bridge.smpp.enums import Status
+from bridge.smpp.enums import CommandId, Status
 from bridge.smpp.events import (
     Bind,
     BindRequested,
@@ -54,6 +56,8 @@ class Connection(asyncio.Protocol):
         self.account: Account | None = None
         self.clogged = False  # the client does not read what we write
         self.session: Session = server.new_session()
+        self.traffic = Traffic(server.clock, server.monotonic)
+        self.tap: Tap | None = None  # somebody watches
 
     # --- asyncio.Protocol -------------------------------------------------------------------------------------------
 
@@ -66,6 +70,8 @@ class Connection(asyncio.Protocol):
         self._arm()
 
     def data_received(self, data: bytes) -> None:
+        if self.tap is not None:
+            self.tap.received(data, self._server.clock())
         self._handle(self.session.receive(data, self._server.monotonic()))
 
     def eof_received(self) -> None:
@@ -126,6 +132,9 @@ class Connection(asyncio.Protocol):
             return
         data = self.session.to_write()
         if data:
+            self.traffic.wrote(data, self._name or "")
+            if self.tap is not None:
+                self.tap.sent(data, self._server.clock())
             transport.write(data)
         if self.session.state is not State.CLOSED:
             self._arm()
@@ -154,7 +163,7 @@ class Connection(asyncio.Protocol):
                 submits.append(event)
             elif isinstance(event, Delivered | DeliveryFailed):
                 pumps = True
-                self._server.heard(self, event)
+                self._heard(event)
             elif isinstance(event, BindRequested):
                 self._bind = asyncio.get_running_loop().create_task(self._decide_bind(event.pdu))
             elif isinstance(event, Requested):
@@ -171,6 +180,14 @@ class Connection(asyncio.Protocol):
             self._submit(submits)
         if pumps:
             self._server.pump(self)
+
+    def _heard(self, event: Delivered | DeliveryFailed) -> None:
+        """A deliver_sm was answered, or will not be."""
+        if isinstance(event, Delivered):
+            self.traffic.heard(CommandId.DELIVER_SM_RESP, event.status, self._name or "")
+        elif event.why == "nack":
+            self.traffic.heard(CommandId.GENERIC_NACK, event.status, self._name or "")
+        self._server.heard(self, event)
 
     @property
     def _name(self) -> str | None:
@@ -240,6 +257,8 @@ class Connection(asyncio.Protocol):
             return
         self.account = account
         settings = account.settings
+        if self.tap is not None:
+            self.tap.bound(settings.system_id)
         events = self.session.accept_bind(
             pdu, now(), version=settings.version, window=settings.window, deliver_window=settings.deliver_window
         )
@@ -257,6 +276,10 @@ class Connection(asyncio.Protocol):
         """Where the client connects from."""
         peer = self._transport.get_extra_info("peername") if self._transport else None
         return str(peer[0]) if peer else ""
+
+    def socket(self, name: Literal["peername", "sockname", "ssl_object"]) -> Any:
+        """What asyncio knows of the connection's socket by this name; None once it is gone."""
+        return self._transport.get_extra_info(name) if self._transport else None
 
     def _closed(self, event: Closed) -> None:
         if self.account is not None:

@@ -62,6 +62,11 @@ class Receivers:
         if connection in self._connections:
             self._connections.remove(connection)
 
+    @property
+    def pending(self) -> int:
+        """Things in memory that wait for a bind with room."""
+        return self._outbox.waiting
+
     def room(self) -> int:
         """How many things fit in the windows of all binds now."""
         room = 0

@@ -56,6 +56,10 @@ SELECT min(next_at) FROM message WHERE stage = ? AND lane = ? AND next_at IS NOT
 -- Providers with messages that are not final.
 SELECT DISTINCT lane FROM message WHERE next_at IS NOT NULL;
 
+-- name: depths
+-- How many messages each provider still has to get.
+SELECT lane, count(*) FROM message WHERE stage IN (0, 1) AND next_at IS NOT NULL GROUP BY lane;
+
 -- name: release_leases
 -- What an earlier process had in memory is queued again.
 UPDATE message SET stage = 0, next_at = ? WHERE stage = 1 AND next_at IS NOT NULL;
