@@ -28,15 +28,20 @@ from bridge.providers._contract import (
     Response,
     Token,
 )
+from bridge.providers._exports import EXPORT_STATES, Export, Exports, NotExported
 from bridge.providers._fit import fit
 
 __all__ = [
+    "EXPORT_STATES",
     "Attempt",
     "BadCallback",
     "Callback",
     "Capabilities",
+    "Export",
+    "Exports",
     "Heard",
     "Money",
+    "NotExported",
     "NotSetUp",
     "Provider",
     "ProviderModule",

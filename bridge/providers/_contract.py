@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -24,6 +24,9 @@ from pydantic import Field
 from bridge.errors import BridgeError
 from bridge.message import Inbound, Message, Outcome, Reason, Report, Retry, Unsure
 from bridge.values import Duration, Rate, Secret, Settings
+
+if TYPE_CHECKING:
+    from bridge.providers._exports import Exports
 
 T = TypeVar("T")
 
@@ -223,6 +226,10 @@ class Provider(ABC):
         nothing left to ask, a sentence: what is set up, or what a person has to do. Raises NotSetUp.
         """
         return f"nothing to do over the API; where callbacks are taken, enter {callback_url} with the provider"
+
+    def exports(self) -> Exports | None:
+        """The files that the provider makes ready for download; None: it does not, or not over its API."""
+        return None
 
     def login(self) -> Request | None:
         """The request for a token; None: requests need none."""

@@ -36,6 +36,7 @@ from bridge.providers._contract import (
     status_outcome,
 )
 from bridge.providers._reading import int_of, money_of, objects_of, text_of
+from bridge.providers._smscentre_downloads import Downloads
 from bridge.providers._smscentre_said import ERRORS, STATES, digits_of, fields_of, inbound_of, reports_of, signed
 from bridge.values import BaseUrl, Secret
 
@@ -236,6 +237,10 @@ class Provider(_contract.Provider):
         """By hand: the address is one of the account's settings."""
         address = f"{callback_url}?charset=utf-8&md5&sha1"
         return f"enter {address} as the address of the handler in the account's settings, and callback_secret there"
+
+    def exports(self) -> Downloads:
+        """The deferred tasks."""
+        return Downloads(self._request)
 
     def _request(self, page: str, fields: Mapping[str, str]) -> Request:
         body = urlencode({**self._who, **fields, "fmt": "3", "charset": "utf-8"}).encode()

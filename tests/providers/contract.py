@@ -38,7 +38,7 @@ from providers.contract_verbs import check_balances, check_inboxes, check_logins
 from pydantic import ValidationError
 
 from bridge.message import Accepted, Inbound, Reason, Refused, Report, Retry, State, Unsure
-from bridge.providers import BadCallback, Callback, Heard, NotSetUp, Provider, Request, Response, fit
+from bridge.providers import BadCallback, Callback, Heard, NotExported, NotSetUp, Provider, Request, Response, fit
 
 # Bodies that have broken parsers before.
 NASTY = [
@@ -104,6 +104,9 @@ def check_secrets_stay_secret(subject: Subject) -> None:
     secrets = secrets_of(provider.settings)
     shown = [repr(provider), repr(provider.settings), str(provider.settings), repr(provider.build([sample(subject)]))]
     shown += [repr(request) for request in provider.poll(references_of([{"message_id": 1, "provider_ref": "1"}]))]
+    exports = provider.exports()
+    if exports is not None:
+        shown += [repr(exports), repr(exports.listing()), repr(exports.file("1"))]
     try:
         subject.settings.model_validate(subject.cases["settings"] | {"no_such_key": 1, "batch": -1})
     except ValidationError as error:
@@ -417,6 +420,10 @@ def look_at_the_rest(provider: Provider, response: Response) -> None:
         assert money is None or money.amount.is_finite(), f"no amount is {money}"
     token = provider.token_of(response)
     assert token is None or (token.value and (token.lifetime_s is None or token.lifetime_s >= 0))
+    exports = provider.exports()
+    if exports is not None:
+        with suppress(NotExported):
+            assert all(export.export_id for export in exports.listing_of(response)), "an export that cannot be had"
     with suppress(NotSetUp):
         assert isinstance(provider.setup(CALLBACK_URL, [response]), Request | str)
 
