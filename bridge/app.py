@@ -49,7 +49,6 @@ _SWEEP_EVERY_S = 60.0
 _PURGE_ROWS = 500
 _DRAIN_S = 20.0
 _HAND_OVER_S = 5.0  # of the drain, for callbacks and mails under way
-_INBOX_BACK_S = 86400.0  # what may have come to a provider's inbox while we were down
 _LANE_SILENT_S = 60.0  # above a provider's timeout: a lane that shows no sign of life is stuck
 
 
@@ -158,10 +157,8 @@ class App:
     def _start_lane(self, provider: Provider) -> None:
         self.lanes[provider.name].start()
         self._run(Polling(provider, self.store, self.transport, self.hearing, self.clock).run())
-        now = self.clock()
-        if provider.inbox(now, now) is not None:
-            back_s = min(_INBOX_BACK_S, self.config.retention)
-            self._run(Inbox(provider, self.transport, self.hearing, self.clock, back_s=back_s).run())
+        inbox = Inbox(provider, self.transport, self.hearing, self.clock, known_s=self.config.retention)
+        self._run(inbox.run())
 
     def _wake(self, lanes: Sequence[str]) -> None:
         for name in set(lanes):

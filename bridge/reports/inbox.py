@@ -19,6 +19,7 @@ from bridge.transport import MIB, Transport
 
 log = structlog.get_logger("bridge.reports")
 
+_BACK_S = 86400.0
 _OVERLAP_S = 600.0
 _LIMIT_BYTES = 8 * MIB
 
@@ -33,36 +34,35 @@ class Inbox:
         hearing: Hearing,
         clock: Callable[[], float],
         *,
-        back_s: float,
+        known_s: float,
     ) -> None:
-        """`provider` has an `inbox`; `back_s`: how far back the first question goes; the store knows so far."""
+        """`known_s`: how long the store knows what came; the first question goes back a day, or as long as that."""
         self._provider = provider
         self._line = transport.line(provider)
         self._hearing = hearing
         self._clock = clock
-        self._since = clock() - back_s
+        self._since = clock() - min(_BACK_S, known_s)
         self._kept: set[str | None] = set()  # by the last answer
         self._refused = False
 
     async def run(self) -> None:
-        """Until cancelled."""
-        while True:
-            await self._look()
+        """Until cancelled; not at all, where there is nothing to ask."""
+        while await self._look():
             await asyncio.sleep(self._provider.settings.inbox_poll)
 
-    async def _look(self) -> None:
-        """One question; what was not answered, or could not be kept, is asked for again."""
+    async def _look(self) -> bool:
+        """One question; what was not answered, or could not be kept, is asked for again. False: there is none."""
         provider, now = self._provider, self._clock()
         try:
             request = provider.inbox(self._since, now)
             if request is None:
-                return
+                return False
             heard = provider.inbox_of(await self._line.ask(request, limit_bytes=_LIMIT_BYTES))
             if heard is None:
                 if not self._refused:
                     log.warning("inbox_refused", provider=provider.name)
                 self._refused = True
-                return
+                return True
             await self._keep(heard)
         except (TransportError, StoreUnavailable) as error:
             log.info("inbox_failed", provider=provider.name, error=str(error))
@@ -71,6 +71,7 @@ class Inbox:
         else:
             self._refused = False
             self._since = max(self._since, now - _OVERLAP_S)
+        return True
 
     async def _keep(self, heard: Heard) -> None:
         """What the last answer said too need not be looked for in the store."""

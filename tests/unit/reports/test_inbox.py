@@ -52,7 +52,7 @@ class Watch:
             on_went_on=lambda lanes: None,
         )
         self.start = clock()
-        self.inbox = Inbox(self.provider, transport, hearing, lambda: self.start, back_s=3600.0)
+        self.inbox = Inbox(self.provider, transport, hearing, lambda: self.start, known_s=3600.0)
         api.answer_poll = self._answer
 
     async def _answer(self, items: list[dict[str, str]]) -> Reply | None:
@@ -115,6 +115,13 @@ async def test_what_was_not_answered_is_asked_for_again(watch: Watch, reply: Rep
     assert len(watch.owed) == 1
     assert {entry["event"] for entry in logged} <= {"inbox_refused", "inbox_failed", "provider_inbox_failed"}
     assert logged
+
+
+async def test_provider_without_an_inbox_is_left_alone(watch: Watch) -> None:
+    watch.provider.inbox = lambda since, now: None  # type: ignore[method-assign]
+    async with asyncio.timeout(5):
+        await watch.inbox.run()
+    assert watch.api.polled == []
 
 
 async def test_refusal_is_told_once(watch: Watch) -> None:
