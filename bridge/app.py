@@ -10,6 +10,7 @@ from typing import Any
 import structlog
 
 from bridge import providers
+from bridge.changes import Changes
 from bridge.config.schema import Account, Config
 from bridge.dispatch.lane import Lane
 from bridge.errors import ConfigError
@@ -119,6 +120,7 @@ class App:
             clock=self.clock,
             on_owed=self._offer,
         )
+        self.changes = Changes(self.store, self.intake, self.lanes, clock=self.clock, on_owed=self._offer)
         self.hearing = Hearing(
             self.store,
             self.providers,
@@ -177,7 +179,15 @@ class App:
         binds = self._binds = Binds(lambda account: self.delivery.outbox("smpp", account))
         for smpp in config.listeners.smpp:
             self.smpp.append(
-                SmppServer(smpp, self._smpp_accounts(), intake=self.intake, passwords=self._passwords, binds=binds)
+                SmppServer(
+                    smpp,
+                    self._smpp_accounts(),
+                    intake=self.intake,
+                    changes=self.changes,
+                    passwords=self._passwords,
+                    binds=binds,
+                    clock=self.clock,
+                )
             )
         for smtp in config.listeners.smtp:
             self.smtp.append(SmtpServer(smtp, self._smtp_accounts(), intake=self.intake, passwords=self._passwords))

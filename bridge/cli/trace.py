@@ -18,7 +18,7 @@ from bridge.cli.places import store_of
 from bridge.errors import StoreUnavailable
 from bridge.message import Message
 from bridge.store import Event, Record
-from bridge.store.sqlite import find_record
+from bridge.store.lookup import find_record
 from bridge.telemetry.logs import mask
 
 _ID = re.compile(r"0[xX][0-9a-fA-F]{1,16}|[0-9]{1,19}")

@@ -53,6 +53,7 @@ smpp_responses = Count(
     ("account", "direction", "command", "status"),
 )
 smpp_binds = Gauge("smsbridge_smpp_binds", "SMPP clients bound now.", ("account",), registry=registry)
+given_up = Count("smsbridge_given_up", "Reports and inbound messages given up.", ("listener", "account"))
 queued = Gauge("smsbridge_queued_messages", "Messages not yet with a provider.", registry=registry)
 owed = Gauge("smsbridge_owed_reports", "Reports waiting in memory to be handed over.", registry=registry)
 commits = Gauge("smsbridge_store_commits", "Commits since start.", registry=registry)

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable
 
 from bridge.listeners.smpp.capture import Capture, Tap
 from bridge.listeners.smpp.connection import Connection
-from bridge.listeners.smpp.ports import Account, Intake, Passwords
+from bridge.listeners.smpp.operations import Operations
+from bridge.listeners.smpp.ports import Account, Changes, Intake, Passwords
 from bridge.listeners.smpp.receivers import Receivers
+from bridge.listeners.smpp.repeats import Repeats
 from bridge.listeners.smpp.seen import Seen, ends_of, seen
 from bridge.listeners.smpp.settings import SmppListener
 from bridge.listeners.tls import server_context
@@ -29,6 +31,7 @@ class Binds:
         self._receivers: dict[str, Receivers] = {}
         self.counts: Counter[str] = Counter()  # binds by account
         self.captures: list[Capture] = []  # who watches
+        self.repeats = Repeats()
 
     def receivers(self, account: str) -> Receivers:
         """The receiving binds of an account."""
@@ -46,6 +49,7 @@ class SmppServer:
         accounts: Iterable[Account],
         *,
         intake: Intake,
+        changes: Changes,
         passwords: Passwords,
         binds: Binds,
         clock: Callable[[], float] = time.time,
@@ -54,6 +58,7 @@ class SmppServer:
         self.intake = intake
         self.clock = clock
         self.monotonic = monotonic
+        self.operations = Operations(intake, changes, binds.repeats, clock=clock, monotonic=monotonic)
         self._settings = settings
         self._passwords = passwords
         self._binds = binds
@@ -187,7 +192,7 @@ class SmppServer:
     def heard(self, connection: Connection, event: Delivered | DeliveryFailed) -> None:
         """A client has answered a deliver_sm, or will not."""
         assert connection.account is not None
-        self._binds.receivers(connection.account.name).heard(event, self.clock())
+        self._binds.receivers(connection.account.name).heard(connection, event, self.clock())
 
     def pump(self, connection: Connection) -> None:
         """A client may have room for more deliver_sm."""
