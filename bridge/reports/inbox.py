@@ -47,7 +47,7 @@ class Inbox:
 
     async def run(self) -> None:
         """Until cancelled; not at all, where there is nothing to ask."""
-        while await self._look():
+        while await self._look():  # noqa: ASYNC110 - the provider has no event for us
             await asyncio.sleep(self._provider.settings.inbox_poll)
 
     async def _look(self) -> bool:
