@@ -33,6 +33,7 @@ from bridge.providers._gone import Gone
 from bridge.reports.callbacks import Hearing
 from bridge.reports.correlate import decide
 from bridge.reports.delivery import Delivery
+from bridge.reports.inbox import Inbox
 from bridge.reports.polling import Polling
 from bridge.reports.sender import Sender
 from bridge.routing.rules import InboundRouter, Router
@@ -160,6 +161,8 @@ class App:
     def _start_lane(self, provider: Provider) -> None:
         self.lanes[provider.name].start()
         self._run(Polling(provider, self.store, self.transport, self.hearing, self.clock).run())
+        inbox = Inbox(provider, self.transport, self.hearing, self.clock, known_s=self.config.retention)
+        self._run(inbox.run())
 
     def _wake(self, lanes: Sequence[str]) -> None:
         for name in set(lanes):
