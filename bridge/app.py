@@ -10,15 +10,18 @@ from typing import Any
 import structlog
 
 from bridge import providers
+from bridge.changes import Changes
 from bridge.config.schema import Account, Config
 from bridge.dispatch.lane import Lane
 from bridge.errors import ConfigError
 from bridge.intake import Intake
+from bridge.listeners.control.server import ControlServer, opened
 from bridge.listeners.http import ports as http_ports
 from bridge.listeners.http.outgoing import CallbackSender
 from bridge.listeners.http.server import HttpServer
 from bridge.listeners.passwords import Passwords
 from bridge.listeners.smpp import ports as smpp_ports
+from bridge.listeners.smpp.outbind import Callers
 from bridge.listeners.smpp.server import Binds, SmppServer
 from bridge.listeners.smtp import ports as smtp_ports
 from bridge.listeners.smtp.outgoing import MailSender
@@ -30,10 +33,12 @@ from bridge.providers._gone import Gone
 from bridge.reports.callbacks import Hearing
 from bridge.reports.correlate import decide
 from bridge.reports.delivery import Delivery
+from bridge.reports.inbox import Inbox
 from bridge.reports.polling import Polling
 from bridge.reports.sender import Sender
 from bridge.routing.rules import InboundRouter, Router
 from bridge.smarthost import Smarthost
+from bridge.steering import Steering
 from bridge.store import Event
 from bridge.store.sqlite import SqliteStore
 from bridge.telemetry import metrics
@@ -76,6 +81,8 @@ class App:
         self.smpp: list[SmppServer] = []
         self.smtp: list[SmtpServer] = []
         self.http: list[HttpServer] = []
+        self._control: ControlServer | None = None
+        self._callers: Callers | None = None
         self._ready = False
 
     # --- start ------------------------------------------------------------------------------------------------------
@@ -115,6 +122,7 @@ class App:
             clock=self.clock,
             on_owed=self._offer,
         )
+        self.changes = Changes(self.store, self.intake, self.lanes, clock=self.clock, on_owed=self._offer)
         self.hearing = Hearing(
             self.store,
             self.providers,
@@ -153,6 +161,8 @@ class App:
     def _start_lane(self, provider: Provider) -> None:
         self.lanes[provider.name].start()
         self._run(Polling(provider, self.store, self.transport, self.hearing, self.clock).run())
+        inbox = Inbox(provider, self.transport, self.hearing, self.clock, known_s=self.config.retention)
+        self._run(inbox.run())
 
     def _wake(self, lanes: Sequence[str]) -> None:
         for name in set(lanes):
@@ -168,10 +178,18 @@ class App:
 
     async def _listen(self) -> None:
         config = self.config
-        binds = Binds(lambda account: self.delivery.outbox("smpp", account))
+        binds = self._binds = Binds(lambda account: self.delivery.outbox("smpp", account))
         for smpp in config.listeners.smpp:
             self.smpp.append(
-                SmppServer(smpp, self._smpp_accounts(), intake=self.intake, passwords=self._passwords, binds=binds)
+                SmppServer(
+                    smpp,
+                    self._smpp_accounts(),
+                    intake=self.intake,
+                    changes=self.changes,
+                    passwords=self._passwords,
+                    binds=binds,
+                    clock=self.clock,
+                )
             )
         for smtp in config.listeners.smtp:
             self.smtp.append(SmtpServer(smtp, self._smtp_accounts(), intake=self.intake, passwords=self._passwords))
@@ -192,6 +210,25 @@ class App:
         listeners: list[SmppServer | SmtpServer | HttpServer] = [*self.smpp, *self.smtp, *self.http]
         for listener in listeners:
             await listener.start()
+        if self.smpp:
+            self._callers = Callers(self.smpp[0], self._binds)
+            self._callers.configure(self._smpp_accounts())
+        await self._take_control()
+
+    async def _take_control(self) -> None:
+        config = self.config
+        steering = Steering(
+            smpp=self.smpp,
+            smtp=self.smtp,
+            http=self.http,
+            binds=self._binds,
+            lanes=self.lanes,
+            store=self.store,
+            system_ids=lambda: {each.name: each.settings.system_id for each in self._smpp_accounts()},
+            clock=self.clock,
+        )
+        asked_for = bool(config.control.model_fields_set)
+        self._control = await opened(config.control_path, config.control.group, steering, required=asked_for)
 
     def _make_senders(self) -> None:
         """One for each account and listener that can be reached; those there were go on with the new settings."""
@@ -221,7 +258,7 @@ class App:
 
     def reload(self, config: Config) -> None:
         """Takes over accounts, routes and inbound rules. Raises ConfigError when anything else has changed."""
-        keys = ("store", "listeners", "providers", "mail", "limits")
+        keys = ("store", "listeners", "providers", "mail", "control", "limits")
         fixed = [key for key in keys if getattr(config, key) != getattr(self.config, key)]
         if fixed:
             raise ConfigError([f"{key}: has changed; restart the service for that" for key in fixed])
@@ -233,6 +270,8 @@ class App:
         self.hearing.configure(InboundRouter(config.inbound))
         for smpp in self.smpp:
             smpp.replace_accounts(self._smpp_accounts())
+        if self._callers is not None:
+            self._callers.configure(self._smpp_accounts())
         for smtp in self.smtp:
             smtp.admit(self._smtp_accounts())
         for http in self.http:
@@ -253,9 +292,13 @@ class App:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         listeners: list[SmppServer | SmtpServer | HttpServer] = [*self.smpp, *self.smtp, *self.http]
+        if self._callers is not None:
+            self._callers.stop()
         lanes = self.lanes.values() if hasattr(self, "lanes") else ()
         # At once: what listeners still take goes to disk only, and is acknowledged from there.
         await _stop(*(listener.stop() for listener in listeners), *(lane.stop(grace_s) for lane in lanes))
+        if self._control is not None:
+            await _stop(self._control.stop())
         await _stop(*(sender.stop(min(grace_s, _HAND_OVER_S)) for sender in self._senders.values()))
         if hasattr(self, "delivery"):
             self.delivery.stop()
@@ -302,6 +345,8 @@ class App:
         metrics.queued.set(self.store.queued)
         metrics.owed.set(self.delivery.waiting)
         metrics.commits.set(self.store.commits)
+        for account, count in self._binds.counts.items():
+            metrics.smpp_binds.labels(account).set(count)
         return metrics.exposition()
 
     def health(self) -> tuple[bool, dict[str, Any]]:
@@ -312,7 +357,7 @@ class App:
             for name, lane in self.lanes.items()
             if lane.silent_s(now) > lane.provider.settings.timeout + _LANE_SILENT_S
         ]
-        paused = [name for name, lane in self.lanes.items() if lane.breaker.open]
+        paused = [name for name, lane in self.lanes.items() if lane.breaker.open or lane.breaker.held]
         well = self._ready and not self._broken and not stuck
         return well, {"ready": self._ready, "stuck": stuck, "held_back": paused, "queued": self.store.queued}
 

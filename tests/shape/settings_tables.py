@@ -15,6 +15,7 @@ from bridge import providers
 from bridge.config.document import Document
 from bridge.config.problems import KeyPath
 from bridge.config.schema import Account, Config, Limits, Log
+from bridge.listeners.control.settings import Control
 from bridge.listeners.http.settings import HttpAccount, HttpListener
 from bridge.listeners.smpp import profiles
 from bridge.listeners.smpp.settings import SmppAccount, SmppListener
@@ -73,6 +74,7 @@ SECTIONS = (
     Section("routes[]", rules.Route, ("routes", 1)),
     Section("inbound[]", rules.InboundRule, ("inbound", 0)),
     Section("mail", Mail, ("mail",)),
+    Section("control", Control, ("control",)),
     Section("limits", Limits, ("limits",)),
     Section("log", Log, ("log",)),
 )

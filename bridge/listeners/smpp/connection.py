@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import structlog
 
 from bridge.errors import Refusal, StoreUnavailable
-from bridge.listeners.smpp.ports import Account
+from bridge.listeners.smpp.capture import Tap
+from bridge.listeners.smpp.operations import Asked
+from bridge.listeners.smpp.ports import Account, Call
 from bridge.listeners.smpp.receivers import Handing, pdus_of
 from bridge.listeners.smpp.statuses import status_of
+from bridge.listeners.smpp.traffic import Traffic
 from bridge.listeners.smpp.translate import message_from_submit_sm
 from bridge.listeners.smpp.translate_out import shown_id
 from bridge.message import Message, Owed
-from bridge.smpp.enums import Status
+from bridge.smpp.enums import CommandId, Status
 from bridge.smpp.events import (
     Bind,
     BindRequested,
@@ -46,16 +49,21 @@ _LAST_WORDS_S = 5.0  # for a client to read what we said before we closed
 class Connection(asyncio.Protocol):
     """A client's connection."""
 
-    def __init__(self, server: SmppServer) -> None:
+    def __init__(self, server: SmppServer, call: Call | None = None) -> None:
+        """`call`: we connected, for somebody to bind."""
         self._server = server
+        self._call = call
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = float("inf")
         self._bind: asyncio.Task[None] | None = None
         self._reading = True
+        self._answering: set[asyncio.Task[None]] = set()  # requests that take more than a moment
         self.account: Account | None = None
         self.clogged = False  # the client does not read what we write
         self.session: Session = server.new_session()
+        self.traffic = Traffic(server.clock, server.monotonic)
+        self.tap: Tap | None = None  # somebody watches
 
     # --- asyncio.Protocol -------------------------------------------------------------------------------------------
 
@@ -65,9 +73,14 @@ class Connection(asyncio.Protocol):
         if not self._server.joined(self):
             self._transport.abort()
             return
-        self._arm()
+        if self._call is not None:
+            password = self._call.outbind.password
+            self.session.outbind(self._call.outbind.system_id, password.get_secret_value() if password else "")
+        self.flush()
 
     def data_received(self, data: bytes) -> None:
+        if self.tap is not None:
+            self.tap.received(data, self._server.clock())
         self._handle(self.session.receive(data, self._server.monotonic()))
 
     def eof_received(self) -> None:
@@ -75,6 +88,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
+        self._end_call(bound=False)
         if self._timer is not None:
             self._timer.cancel()
         if self._bind is not None:
@@ -128,7 +142,7 @@ class Connection(asyncio.Protocol):
 
     def unbind(self) -> None:
         """Asks the client to leave."""
-        if self.session.state in (State.OPEN, State.BINDING):
+        if self.session.state in (State.OPEN, State.OUTBOUND, State.BINDING):
             self._handle(self.session.close())
         else:
             self.session.unbind(self._server.monotonic())
@@ -146,6 +160,9 @@ class Connection(asyncio.Protocol):
             return
         data = self.session.to_write()
         if data:
+            self.traffic.wrote(data, self._name or "")
+            if self.tap is not None:
+                self.tap.sent(data, self._server.clock())
             transport.write(data)
         if self.session.state is not State.CLOSED:
             self._arm()
@@ -174,11 +191,14 @@ class Connection(asyncio.Protocol):
                 submits.append(event)
             elif isinstance(event, Delivered | DeliveryFailed):
                 pumps = True
-                self._server.heard(self, event)
+                self._heard(event)
             elif isinstance(event, BindRequested):
                 self._bind = asyncio.get_running_loop().create_task(self._decide_bind(event.pdu))
             elif isinstance(event, Requested):
-                self.session.refuse(event.pdu, Status.RINVCMDID)
+                # In their order: what came before is given lower ids.
+                self._submit(submits)
+                submits = []
+                self._ask(event.pdu)
             elif isinstance(event, Malformed):
                 log.info("pdu_malformed", command=hex(event.command_id), status=event.status.name, text=event.text,
                          account=self._name)  # fmt: skip
@@ -187,22 +207,42 @@ class Connection(asyncio.Protocol):
             elif isinstance(event, Closed):
                 self._closed(event)
                 pumps = True  # what it left unanswered, or held up, is for the account's other binds
-        if submits:
-            self._submit(submits)
+        self._submit(submits)
         if pumps:
             self._server.pump(self)
+
+    def _heard(self, event: Delivered | DeliveryFailed) -> None:
+        """A deliver_sm was answered, or will not be."""
+        if isinstance(event, Delivered):
+            self.traffic.heard(event.command, event.status, self._name or "")
+        elif event.why == "nack":
+            self.traffic.heard(CommandId.GENERIC_NACK, event.status, self._name or "")
+        self._server.heard(self, event)
 
     @property
     def _name(self) -> str | None:
         return self.account.name if self.account else None
 
     def _submit(self, submits: list[Submitted]) -> None:
+        if not submits:
+            return
+        assert self.account is not None
+        if self.account.settings.duplicates is None:
+            self._take(submits)
+            return
+        for submit in submits:
+            self._take_once(submit)
+
+    def _take(self, submits: list[Submitted]) -> None:
         account, session = self.account, self.session
         assert account is not None
         now = self._server.clock()
         taken: list[Message] = []
         pdus: list[Pdu] = []
         for event in submits:
+            if event.pdu.replace_if_present_flag == 1:
+                self._ask(event.pdu)
+                continue
             try:
                 taken.append(
                     message_from_submit_sm(
@@ -232,6 +272,21 @@ class Connection(asyncio.Protocol):
                 self._refuse(pdu, verdict)
         if stored is not None:
             stored.add_done_callback(lambda done: self._stored(done, kept, pdus))
+            if account.settings.duplicates is not None and kept:
+                (pdu,), ((_, message_id),) = pdus, kept
+                self._server.operations.note(pdu, message_id, stored, account)
+
+    def _take_once(self, submit: Submitted) -> None:
+        """For an account whose repeated submissions count once."""
+        account, pdu = self.account, submit.pdu
+        assert account is not None
+        repeat = self._server.operations.repeat_of(pdu, account)
+        if repeat is None:
+            self._take([submit])
+        else:
+            # Over the same road as the first one, which may not be on disk yet.
+            kept = [(pdu.sequence, repeat.message_id)]
+            repeat.stored.add_done_callback(lambda done: self._stored(done, kept, [pdu]))
 
     def _stored(self, done: asyncio.Future[None], kept: list[tuple[int, int]], pdus: list[Pdu]) -> None:
         """The messages are on disk: now, and only now, they are acknowledged."""
@@ -247,19 +302,48 @@ class Connection(asyncio.Protocol):
                 session.submitted(sequence, shown_id(message_id, account.settings))
         self._handle(session.receive(b"", self._server.monotonic()))
 
+    def _ask(self, pdu: Pdu) -> None:
+        assert self.account is not None
+        try:
+            asked = Asked(self.account, self.session.version, self._server.intake.next_id())
+        except StoreUnavailable:
+            self.session.refuse(pdu, Status.RSYSERR)
+            return
+        answering = asyncio.get_running_loop().create_task(self._answer(pdu, asked))
+        self._answering.add(answering)
+        answering.add_done_callback(self._answering.discard)
+
+    async def _answer(self, pdu: Pdu, asked: Asked) -> None:
+        session = self.session
+        try:
+            session.respond(await self._server.operations.answer(pdu, asked))
+        except Refusal as refusal:
+            self._refuse(pdu, refusal)
+        except StoreUnavailable:
+            session.refuse(pdu, Status.RSYSERR)
+        except Exception:
+            log.exception("operation_failed", command=pdu.command.name.lower(), account=self._name)
+            session.refuse(pdu, Status.RSYSERR)
+        self._handle(session.receive(b"", self._server.monotonic()))
+
     def _refuse(self, pdu: Pdu, refusal: Refusal) -> None:
         log.info("submit_refused", account=self._name, reason=refusal.reason, text=refusal.text)
         self.session.refuse(pdu, status_of(refusal))
 
     async def _decide_bind(self, pdu: Bind) -> None:
         now = self._server.monotonic
-        status, account = await self._server.admit(pdu)
+        if self._call is not None and pdu.system_id != self._call.system_id:
+            status, account = Status.RBINDFAIL, None  # it would not get what we called for
+        else:
+            status, account = await self._server.admit(pdu)
         if account is None:
             log.warning("bind_refused", system_id=pdu.system_id[:16], status=status.name, peer=self.peer)
             self._handle(self.session.refuse_bind(pdu, status))
             return
         self.account = account
         settings = account.settings
+        if self.tap is not None:
+            self.tap.bound(settings.system_id)
         events = self.session.accept_bind(
             pdu, now(), version=settings.version, window=settings.window, deliver_window=settings.deliver_window
         )
@@ -270,13 +354,22 @@ class Connection(asyncio.Protocol):
                      peer=self.peer)  # fmt: skip
         if self.session.state in _RECEIVING:
             self._server.receiving(self)
+            self._end_call(bound=True)
         self._handle(events)
+
+    def _end_call(self, *, bound: bool) -> None:
+        if self._call is not None and not self._call.bound.done():
+            self._call.bound.set_result(bound)
 
     @property
     def peer(self) -> str:
         """Where the client connects from."""
         peer = self._transport.get_extra_info("peername") if self._transport else None
         return str(peer[0]) if peer else ""
+
+    def socket(self, name: Literal["peername", "sockname", "ssl_object"]) -> Any:
+        """What asyncio knows of the connection's socket by this name; None once it is gone."""
+        return self._transport.get_extra_info(name) if self._transport else None
 
     def _closed(self, event: Closed) -> None:
         if self.account is not None:

@@ -156,11 +156,19 @@ def _segment(reference: int, total: int, number: int, scheme: str, octets: bytes
 
 
 def _native(pdu: SubmitSm) -> dict[str, Any]:
-    """What a receipt needs of the PDU."""
+    """What a receipt needs of the PDU, and what replace_sm leaves as it was."""
     native: dict[str, Any] = {
         "source": (pdu.source_addr_ton, pdu.source_addr_npi, pdu.source_addr),
         "destination": (pdu.dest_addr_ton, pdu.dest_addr_npi, pdu.destination_addr),
     }
+    if pdu.service_type:
+        native["service_type"] = pdu.service_type
+    if pdu.data_coding:
+        native["data_coding"] = pdu.data_coding
+    if pdu.esm_class:
+        native["esm_class"] = pdu.esm_class
+    if pdu.protocol_id:
+        native["protocol_id"] = pdu.protocol_id
     if pdu.tlvs:
         reference = pdu.tlv(Tag.USER_MESSAGE_REFERENCE)
         if reference is not None:

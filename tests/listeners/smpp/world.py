@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from bridge.changes import Changes
 from bridge.errors import Refusal, StoreUnavailable
 from bridge.listeners.smpp.ports import Account
 from bridge.listeners.smpp.settings import SmppAccount
@@ -75,6 +76,7 @@ class World:
         self.kept_s = 7 * 86400.0
         self.store = SqliteStore(path, self.clock(), decide)
         self.delivery = Delivery(self.store, lambda account: self.kept_s, self.clock)
+        self.changes = Changes(self.store, self.ledger, {}, clock=self.clock, on_owed=self.delivery.offer)  # type: ignore[arg-type]
 
     def clock(self) -> float:
         return time.time() + self.ahead_s

@@ -253,6 +253,20 @@ def test_smtp_listener_where_nobody_can_log_in_is_a_warning(write: Write, more: 
     assert [warning.partition(": ")[0] for warning in found] == (["bridge.yaml:5"] if warned else [])
 
 
+@pytest.mark.parametrize(
+    ("old", "more", "told"),
+    [
+        ("", "control: {group: no-such-group}\n", 'control.group: this machine has no group "no-such-group"'),
+        ("", "control: {socket: /nowhere/control.sock}\n", "control.socket: there is no folder /nowhere yet"),
+        ("bridge.db", "", "store: a control socket beside it has too long a path"),
+    ],
+)
+def test_control_socket_that_will_not_be_is_a_warning(write: Write, old: str, more: str, told: str) -> None:
+    path = write((GOOD.replace(old, "x" * 120, 1) if old else GOOD) + more)
+    [warning] = warnings(load(path, env=ENV), path)
+    assert warning.partition(": ")[2].startswith(told)
+
+
 def test_callback_provider_without_public_url_is_a_warning(write: Write) -> None:
     text = GOOD.replace("{type: virtual}", "{type: bsg, api_key: '${env:ACME_PASSWORD}'}")
     path = write(text)

@@ -8,9 +8,13 @@ INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET va
 
 -- name: accept
 -- Keeps a new message.
-INSERT INTO message (message_id, account, client_ref, stage, lane, next_at, state, reason, plan, step, attempts, begun,
-                     updated_at, body, timeline)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?, ?);
+INSERT INTO message (message_id, account, client_ref, stage, lane, next_at, state, reason, plan, priority, step, attempts,
+                     begun, updated_at, body, timeline)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?, ?);
+
+-- name: share
+-- A message that its client knows by an id that it shares with others.
+INSERT INTO shared (known_id, message_id) VALUES (?, ?);
 
 -- name: keep_part
 -- Keeps a part of a long message.
@@ -42,7 +46,12 @@ UPDATE message SET provider_ref = coalesce(?, provider_ref), timeline = timeline
 -- name: due
 -- Messages a lane can have.
 SELECT message_id, body, plan, step, attempts, begun FROM message
-WHERE stage = 0 AND lane = ? AND next_at <= ? ORDER BY next_at LIMIT ?;
+WHERE stage = 0 AND lane = ? AND next_at <= ? AND priority = 0 ORDER BY next_at LIMIT ?;
+
+-- name: due_urgent
+-- Messages a lane can have before all others.
+SELECT message_id, body, plan, step, attempts, begun FROM message
+WHERE stage = 0 AND lane = ? AND next_at <= ? AND priority = ? AND priority > 0 ORDER BY next_at LIMIT ?;
 
 -- name: lease
 -- A lane has it.
@@ -55,6 +64,10 @@ SELECT min(next_at) FROM message WHERE stage = ? AND lane = ? AND next_at IS NOT
 -- name: lanes
 -- Providers with messages that are not final.
 SELECT DISTINCT lane FROM message WHERE next_at IS NOT NULL;
+
+-- name: depths
+-- How many messages each provider still has to get.
+SELECT lane, count(*) FROM message WHERE stage IN (0, 1) AND next_at IS NOT NULL GROUP BY lane;
 
 -- name: release_leases
 -- What an earlier process had in memory is queued again.
@@ -185,6 +198,31 @@ SELECT body, state, reason, lane, provider_ref, attempts, updated_at, timeline F
 -- The message a part belongs to.
 SELECT message_id FROM part WHERE part_id = ?;
 
+-- name: waiting_part
+-- A part that waits for the rest of its message.
+SELECT body FROM part WHERE part_id = ? AND message_id IS NULL;
+
+-- name: sharing
+-- The messages that their client knows by one id.
+SELECT message_id FROM shared WHERE known_id = ? ORDER BY message_id;
+
+-- name: waiting
+-- Messages of an account that no provider has yet, from before one of them, with some octets in what was submitted.
+SELECT message_id, body FROM message
+WHERE stage IN (0, 1) AND next_at IS NOT NULL AND account = ? AND message_id < ? AND instr(body, ?) > 0
+ORDER BY message_id;
+
+-- name: pending
+-- A message that may be changed: no provider has it, had it, or may have it.
+SELECT body FROM message WHERE message_id = ? AND stage < 2 AND begun = 0 AND state IN (0, 6);
+
+-- name: replace
+-- Another message in the place of one that no provider has.
+UPDATE message
+SET stage = 0, lane = ?, next_at = ?, else_at = NULL, state = ?, reason = NULL, plan = ?, step = 0, attempts = 0, priority = ?,
+    updated_at = ?, body = ?, timeline = timeline || ?
+WHERE message_id = ?;
+
 -- name: find_ref
 -- Messages by their client's reference.
 SELECT body, state, reason, lane, provider_ref, attempts, updated_at, timeline FROM message
@@ -210,3 +248,11 @@ DELETE FROM leg WHERE message_id = ?;
 -- name: forget_parts
 -- The parts of a message whose time has passed.
 DELETE FROM part WHERE message_id = ?;
+
+-- name: any_shared
+-- Whether any message shares its id with others.
+SELECT EXISTS (SELECT 1 FROM shared);
+
+-- name: forget_shared
+-- What a message whose time has passed shared with others, and so did its parts.
+DELETE FROM shared WHERE message_id IN (SELECT ? UNION ALL SELECT part_id FROM part WHERE part.message_id = ?);
