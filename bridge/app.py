@@ -17,6 +17,7 @@ from bridge.intake import Intake
 from bridge.listeners.http import ports as http_ports
 from bridge.listeners.http.outgoing import CallbackSender
 from bridge.listeners.http.server import HttpServer
+from bridge.listeners.lockout import Lockout
 from bridge.listeners.passwords import Passwords
 from bridge.listeners.smpp import ports as smpp_ports
 from bridge.listeners.smpp.server import Binds, SmppServer
@@ -123,7 +124,8 @@ class App:
             clock=self.clock,
             on_owed=self._offer,
         )
-        self._passwords = Passwords()
+        lockout = config.lockout
+        self._passwords = Passwords(lockout=Lockout(lockout.failures, lockout.address_failures, lockout.duration))
         self._make_senders()
         self.intake.recover()
         for provider in self.providers.values():
@@ -215,7 +217,10 @@ class App:
     # --- reload, stop -----------------------------------------------------------------------------------------------
 
     def reload(self, config: Config) -> None:
-        """Takes over accounts, routes and inbound rules. Raises ConfigError when anything else has changed."""
+        """Takes over accounts, routes, inbound rules and lock-outs, and reads certificates again.
+
+        Nobody is locked out any more. Raises ConfigError when anything else has changed.
+        """
         keys = ("store", "listeners", "providers", "mail", "limits")
         fixed = [key for key in keys if getattr(config, key) != getattr(self.config, key)]
         if fixed:
@@ -232,6 +237,14 @@ class App:
             smtp.admit(self._smtp_accounts())
         for http in self.http:
             http.replace_accounts(self._http_accounts())
+        lockout = config.lockout
+        self._passwords.lockout.configure(lockout.failures, lockout.address_failures, lockout.duration)
+        listeners: list[SmppServer | SmtpServer | HttpServer] = [*self.smpp, *self.smtp, *self.http]
+        for listener in listeners:
+            try:
+                listener.renew_tls()
+            except OSError as error:
+                log.error("certificate_not_renewed", port=listener.port, error=str(error))
         self._make_senders()
         self.delivery.configure()
 
@@ -337,14 +350,27 @@ class App:
 
     def _smpp_accounts(self) -> list[smpp_ports.Account]:
         return [
-            smpp_ports.Account(name=name, settings=account.smpp, region=account.region, validity_s=account.validity)
+            smpp_ports.Account(
+                name=name,
+                settings=account.smpp,
+                region=account.region,
+                validity_s=account.validity,
+                networks=account.networks,
+                paced=account.over_rate == "pace",
+            )
             for name, account in self.config.accounts.items()
             if account.smpp is not None
         ]
 
     def _smtp_accounts(self) -> list[smtp_ports.Account]:
         return [
-            smtp_ports.Account(name=name, settings=account.smtp, region=account.region, validity_s=account.validity)
+            smtp_ports.Account(
+                name=name,
+                settings=account.smtp,
+                region=account.region,
+                validity_s=account.validity,
+                networks=account.networks,
+            )
             for name, account in self.config.accounts.items()
             if account.smtp is not None
         ]
@@ -357,6 +383,7 @@ class App:
                 region=account.region,
                 validity_s=account.validity,
                 max_parts=account.max_parts,
+                networks=account.networks,
             )
             for name, account in self.config.accounts.items()
             if account.http is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
@@ -33,24 +33,30 @@ from bridge.smpp.states import State
 from bridge.telemetry import metrics
 
 if TYPE_CHECKING:
+    from bridge.listeners.smpp.pace import Pace
     from bridge.listeners.smpp.server import SmppServer
 
 log = structlog.get_logger("bridge.listeners.smpp")
 
 _RECEIVING = (State.BOUND_RX, State.BOUND_TRX)
+_UNREAD = 64 * 1024  # octets written and not yet taken by the client, above which it is not read either
 _LAST_WORDS_S = 5.0  # for a client to read what we said before we closed
 
 
 class Connection(asyncio.Protocol):
     """A client's connection."""
 
-    def __init__(self, server: SmppServer) -> None:
+    def __init__(self, server: SmppServer, peer: str | None = None) -> None:
+        """`peer`: the client's address where a proxy told it, `""` when that did not know; None: ask the socket."""
         self._server = server
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = float("inf")
         self._bind: asyncio.Task[None] | None = None
+        self._unclog_by: asyncio.TimerHandle | None = None
         self._reading = True
+        self._pace: Pace | None = None
+        self.peer = peer
         self.account: Account | None = None
         self.clogged = False  # the client does not read what we write
         self.session: Session = server.new_session()
@@ -60,21 +66,28 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # Not asked with isinstance: uvloop's transports are of classes of their own.
         self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=_UNREAD)
+        if self.peer is None:
+            place = transport.get_extra_info("peername")
+            self.peer = str(place[0]) if place else ""
         if not self._server.joined(self):
             self._transport.abort()
             return
         self._arm()
 
     def data_received(self, data: bytes) -> None:
-        self._handle(self.session.receive(data, self._server.monotonic()))
+        self._handle(self._receive(data))
 
     def eof_received(self) -> None:
         """Nothing: the transport closes, and `connection_lost` follows."""
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._unclog_by):
+            if timer is not None:
+                timer.cancel()
+        if self._pace is not None:
+            self._pace.leave(self)
         if self._bind is not None:
             self._bind.cancel()
         self._handle(self.session.eof(self._server.monotonic()))
@@ -83,9 +96,14 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self.clogged = True
         self._steer()
+        # It is not read meanwhile, so that no answer of its own could show that it lives.
+        self._unclog_by = asyncio.get_running_loop().call_later(self.session.timers.response_s, self._give_up)
 
     def resume_writing(self) -> None:
         self.clogged = False
+        if self._unclog_by is not None:
+            self._unclog_by.cancel()
+            self._unclog_by = None
         self._steer()
         self._server.pump(self)
 
@@ -113,6 +131,10 @@ class Connection(asyncio.Protocol):
         else:
             self.session.unbind(self._server.monotonic())
             self.flush()
+
+    def read_on(self) -> None:
+        """A paced account may be read again."""
+        self._handle(self._receive(b""))
 
     def abort(self) -> None:
         """Ends the connection without a word."""
@@ -142,9 +164,14 @@ class Connection(asyncio.Protocol):
         while events:
             self._obey(events)
             # What a full window had held back, if it was refused on the spot and has room again.
-            events = self.session.receive(b"", self._server.monotonic()) if self.session.wants_data else []
+            events = self._receive(b"")
         self.flush()
         self._steer()
+
+    def _receive(self, data: bytes) -> list[Event]:
+        if self._pace is not None:
+            self.session.allowance = self._pace.room(self)
+        return self.session.receive(data, self._server.monotonic()) if data or self.session.wants_data else []
 
     def _obey(self, events: list[Event]) -> None:
         submits: list[Submitted] = []
@@ -225,7 +252,7 @@ class Connection(asyncio.Protocol):
         else:
             for sequence, message_id in kept:
                 session.submitted(sequence, shown_id(message_id, account.settings))
-        self._handle(session.receive(b"", self._server.monotonic()))
+        self._handle(self._receive(b""))
 
     def _refuse(self, pdu: Pdu, refusal: Refusal) -> None:
         log.info("submit_refused", account=self._name, reason=refusal.reason, text=refusal.text)
@@ -233,15 +260,25 @@ class Connection(asyncio.Protocol):
 
     async def _decide_bind(self, pdu: Bind) -> None:
         now = self._server.monotonic
-        status, account = await self._server.admit(pdu)
+        status, account = await self._server.admit(pdu, self)
         if account is None:
             log.warning("bind_refused", system_id=pdu.system_id[:16], status=status.name, peer=self.peer)
             self._handle(self.session.refuse_bind(pdu, status))
             return
         self.account = account
         settings = account.settings
+        if account.paced:
+            self._pace = self._server.pace(account.name)
+            self.session.allowance = self._pace.room(self)
         events = self.session.accept_bind(
-            pdu, now(), version=settings.version, window=settings.window, deliver_window=settings.deliver_window
+            pdu,
+            now(),
+            version=settings.version,
+            window=settings.window,
+            deliver_window=settings.deliver_window,
+            enquire_link_s=settings.enquire_link_interval,
+            inactivity_s=settings.inactivity_timeout,
+            response_s=settings.response_timeout,
         )
         # The response leaves before anything is delivered.
         self.flush()
@@ -253,10 +290,10 @@ class Connection(asyncio.Protocol):
         self._handle(events)
 
     @property
-    def peer(self) -> str:
-        """Where the client connects from."""
-        peer = self._transport.get_extra_info("peername") if self._transport else None
-        return str(peer[0]) if peer else ""
+    def certificate(self) -> tuple[dict[str, Any] | None, bytes | None]:
+        """What the client has presented in TLS and was verified: as words, and as it is (DER)."""
+        tls = self._transport.get_extra_info("ssl_object") if self._transport else None
+        return (None, None) if tls is None else (tls.getpeercert(), tls.getpeercert(True))
 
     def _closed(self, event: Closed) -> None:
         if self.account is not None:
@@ -265,6 +302,10 @@ class Connection(asyncio.Protocol):
             log.info("connection_closed", reason=event.reason, peer=self.peer)
 
     # --- time and back-pressure -------------------------------------------------------------------------------------
+
+    def _give_up(self) -> None:
+        log.warning("client_does_not_read", account=self._name, peer=self.peer)
+        self.abort()
 
     def _arm(self) -> None:
         deadline = self.session.next_deadline

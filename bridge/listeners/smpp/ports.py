@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
-from pydantic import SecretStr
 
 from bridge.errors import Refusal
+from bridge.listeners.addresses import Networks
 from bridge.listeners.smpp.settings import SmppAccount
 from bridge.message import Message
 
@@ -21,6 +21,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     settings: SmppAccount
     region: str | None = None  # ISO 3166-1 alpha-2: where its national numbers belong
     validity_s: float = 172_800.0  # of a message that states none
+    networks: Networks | None = None  # where it may connect from; None: everywhere
+    paced: bool = False  # over its rate, it is read no faster, instead of being refused
 
 
 class Intake(Protocol):
@@ -32,9 +34,5 @@ class Intake(Protocol):
     def accept(self, messages: Sequence[Message]) -> tuple[list[Refusal | None], asyncio.Future[None] | None]:
         """A verdict per message at once; the future is done when those taken are on disk, or StoreUnavailable."""
 
-
-class Passwords(Protocol):
-    """Verifies passwords."""
-
-    async def verify(self, given: str, secret: SecretStr) -> bool:
-        """True when `given` is the password that `secret` holds, plain or as a hash."""
+    def room(self, account: str) -> tuple[int, float]:
+        """How many messages of a paced account to read now, and when there are none, for how long not to: seconds."""

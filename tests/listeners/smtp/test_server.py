@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from bridge.listeners.passwords import Passwords
 from bridge.listeners.smtp.server import SmtpServer
 from bridge.listeners.smtp.settings import SmtpListener
 
@@ -102,14 +103,11 @@ async def test_what_clients_type_is_not_logged(serve: Any, connect: Any, caplog:
 def test_starttls_under_uvloop(
     ledger: Any, account: Any, certificate: tuple[str, str], trusting: ssl.SSLContext
 ) -> None:
-    class Known:
-        async def verify(self, given: str, secret: Any) -> bool:
-            return given == secret.get_secret_value()
-
     async def talk() -> str:
+        passwords = Passwords()
         tls = {"certificate": certificate[0], "key": certificate[1]}
         server = SmtpServer(
-            SmtpListener(listen="127.0.0.1:0", domain="sms.example", tls=tls), [account()], ledger, Known()
+            SmtpListener(listen="127.0.0.1:0", domain="sms.example", tls=tls), [account()], ledger, passwords
         )
         await server.start()
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
@@ -125,6 +123,7 @@ def test_starttls_under_uvloop(
         replies = await reader.read()
         transport.close()
         await server.stop()
+        passwords.close()
         return replies.decode()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
