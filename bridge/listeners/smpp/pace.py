@@ -19,11 +19,14 @@ class Pace:
         self._account = account
         self._intake = intake
         self._resting: deque[Connection] = deque()
+        self._next: Connection | None = None  # whose turn it is
         self._timer: asyncio.TimerHandle | None = None
 
     def room(self, connection: Connection) -> int:
-        """How many submits a connection may bring now; when none, it hears of it as soon as there are."""
-        room, wait_s = self._intake.room(self._account)
+        """How many submits a connection may bring now; when none, it hears of it as soon as it is its turn."""
+        room, wait_s = 0, 0.0
+        if connection is self._next or not self._resting:  # others come before it, however quickly it comes again
+            room, wait_s = self._intake.room(self._account)
         if not room:
             if connection not in self._resting:
                 self._resting.append(connection)
@@ -33,14 +36,13 @@ class Pace:
 
     def _go_on(self) -> None:
         self._timer = None
-        resting, self._resting = self._resting, deque()
-        while resting:
-            connection = resting.popleft()
-            connection.read_on()
-            if self._resting:
-                # It has used up what there was. Those that it went before come before it the next time.
-                self._resting.extendleft(reversed(resting))
-                return
+        waiting = len(self._resting)
+        # Once the timer runs again, one has used up what there was, and waits behind all others.
+        while waiting and self._resting and self._timer is None:
+            waiting -= 1
+            self._next = self._resting.popleft()
+            self._next.read_on()
+            self._next = None
 
     def leave(self, connection: Connection) -> None:
         """A connection has gone."""

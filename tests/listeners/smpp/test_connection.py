@@ -30,7 +30,6 @@ from listeners.smpp.esme import (
 from listeners.smpp.world import World, account
 
 from bridge.errors import Refusal
-from bridge.listeners.smpp import connection as module
 from bridge.listeners.smpp.server import SmppServer
 from bridge.message import Reason
 
