@@ -10,18 +10,18 @@ from typing import Any
 import structlog
 
 from bridge import providers
+from bridge.changes import Changes
+from bridge.config import accounts
 from bridge.config.schema import Account, Config
 from bridge.dispatch.lane import Lane
 from bridge.errors import ConfigError
 from bridge.intake import Intake
-from bridge.listeners.http import ports as http_ports
+from bridge.listeners.control.server import ControlServer, opened
 from bridge.listeners.http.outgoing import CallbackSender
 from bridge.listeners.http.server import HttpServer
 from bridge.listeners.lockout import Lockout
 from bridge.listeners.passwords import Passwords
-from bridge.listeners.smpp import ports as smpp_ports
 from bridge.listeners.smpp.server import Binds, SmppServer
-from bridge.listeners.smtp import ports as smtp_ports
 from bridge.listeners.smtp.outgoing import MailSender
 from bridge.listeners.smtp.server import SmtpServer
 from bridge.listeners.smtp.settings import Mail, SmtpAccount
@@ -35,6 +35,7 @@ from bridge.reports.polling import Polling
 from bridge.reports.sender import Sender
 from bridge.routing.rules import InboundRouter, Router
 from bridge.smarthost import Smarthost
+from bridge.steering import Steering
 from bridge.store import Event
 from bridge.store.sqlite import SqliteStore
 from bridge.telemetry import metrics
@@ -77,6 +78,7 @@ class App:
         self.smpp: list[SmppServer] = []
         self.smtp: list[SmtpServer] = []
         self.http: list[HttpServer] = []
+        self._control: ControlServer | None = None
         self._ready = False
 
     # --- start ------------------------------------------------------------------------------------------------------
@@ -116,6 +118,7 @@ class App:
             clock=self.clock,
             on_owed=self._offer,
         )
+        self.changes = Changes(self.store, self.intake, self.lanes, clock=self.clock, on_owed=self._offer)
         self.hearing = Hearing(
             self.store,
             self.providers,
@@ -123,6 +126,7 @@ class App:
             self._listener_of,
             clock=self.clock,
             on_owed=self._offer,
+            on_went_on=self._wake,
         )
         lockout = config.lockout
         self._passwords = Passwords(lockout=Lockout(lockout.failures, lockout.address_failures, lockout.duration))
@@ -155,6 +159,10 @@ class App:
         self.lanes[provider.name].start()
         self._run(Polling(provider, self.store, self.transport, self.hearing, self.clock).run())
 
+    def _wake(self, lanes: Sequence[str]) -> None:
+        for name in set(lanes):
+            self.lanes[name].wake(self.clock())
+
     def _lane_of_gone(self, name: str) -> Lane:
         log.warning("provider_gone", provider=name, hint="its messages go on to their plan's next provider, or fail")
         provider = Gone(name, ProviderSettings(type="gone", on_unsure="hold"), self._references)
@@ -165,18 +173,28 @@ class App:
 
     async def _listen(self) -> None:
         config = self.config
-        binds = Binds(lambda account: self.delivery.outbox("smpp", account))
+        binds = self._binds = Binds(lambda account: self.delivery.outbox("smpp", account))
         for smpp in config.listeners.smpp:
             self.smpp.append(
-                SmppServer(smpp, self._smpp_accounts(), intake=self.intake, passwords=self._passwords, binds=binds)
+                SmppServer(
+                    smpp,
+                    accounts.smpp_accounts(config.accounts),
+                    intake=self.intake,
+                    changes=self.changes,
+                    passwords=self._passwords,
+                    binds=binds,
+                    clock=self.clock,
+                )
             )
         for smtp in config.listeners.smtp:
-            self.smtp.append(SmtpServer(smtp, self._smtp_accounts(), intake=self.intake, passwords=self._passwords))
+            self.smtp.append(
+                SmtpServer(smtp, accounts.smtp_accounts(config.accounts), intake=self.intake, passwords=self._passwords)
+            )
         for http in config.listeners.http:
             self.http.append(
                 HttpServer(
                     http,
-                    self._http_accounts(),
+                    accounts.http_accounts(config.accounts),
                     intake=self.intake,
                     records=self.store,
                     hear=self.hearing.hear,
@@ -189,6 +207,24 @@ class App:
         listeners: list[SmppServer | SmtpServer | HttpServer] = [*self.smpp, *self.smtp, *self.http]
         for listener in listeners:
             await listener.start()
+        await self._take_control()
+
+    async def _take_control(self) -> None:
+        config = self.config
+        steering = Steering(
+            smpp=self.smpp,
+            smtp=self.smtp,
+            http=self.http,
+            binds=self._binds,
+            lanes=self.lanes,
+            store=self.store,
+            system_ids=lambda: {
+                each.name: each.settings.system_id for each in accounts.smpp_accounts(self.config.accounts)
+            },
+            clock=self.clock,
+        )
+        asked_for = bool(config.control.model_fields_set)
+        self._control = await opened(config.control_path, config.control.group, steering, required=asked_for)
 
     def _make_senders(self) -> None:
         """One for each account and listener that can be reached; those there were go on with the new settings."""
@@ -221,7 +257,7 @@ class App:
 
         Nobody is locked out any more. Raises ConfigError when anything else has changed.
         """
-        keys = ("store", "listeners", "providers", "mail", "limits")
+        keys = ("store", "listeners", "providers", "mail", "control", "limits")
         fixed = [key for key in keys if getattr(config, key) != getattr(self.config, key)]
         if fixed:
             raise ConfigError([f"{key}: has changed; restart the service for that" for key in fixed])
@@ -232,11 +268,11 @@ class App:
         )
         self.hearing.configure(InboundRouter(config.inbound))
         for smpp in self.smpp:
-            smpp.replace_accounts(self._smpp_accounts())
+            smpp.replace_accounts(accounts.smpp_accounts(config.accounts))
         for smtp in self.smtp:
-            smtp.admit(self._smtp_accounts())
+            smtp.admit(accounts.smtp_accounts(config.accounts))
         for http in self.http:
-            http.replace_accounts(self._http_accounts())
+            http.replace_accounts(accounts.http_accounts(config.accounts))
         lockout = config.lockout
         self._passwords.lockout.configure(lockout.failures, lockout.address_failures, lockout.duration)
         listeners: list[SmppServer | SmtpServer | HttpServer] = [*self.smpp, *self.smtp, *self.http]
@@ -264,6 +300,8 @@ class App:
         lanes = self.lanes.values() if hasattr(self, "lanes") else ()
         # At once: what listeners still take goes to disk only, and is acknowledged from there.
         await _stop(*(listener.stop() for listener in listeners), *(lane.stop(grace_s) for lane in lanes))
+        if self._control is not None:
+            await _stop(self._control.stop())
         await _stop(*(sender.stop(min(grace_s, _HAND_OVER_S)) for sender in self._senders.values()))
         if hasattr(self, "delivery"):
             self.delivery.stop()
@@ -310,6 +348,8 @@ class App:
         metrics.queued.set(self.store.queued)
         metrics.owed.set(self.delivery.waiting)
         metrics.commits.set(self.store.commits)
+        for account, count in self._binds.counts.items():
+            metrics.smpp_binds.labels(account).set(count)
         return metrics.exposition()
 
     def health(self) -> tuple[bool, dict[str, Any]]:
@@ -320,7 +360,7 @@ class App:
             for name, lane in self.lanes.items()
             if lane.silent_s(now) > lane.provider.settings.timeout + _LANE_SILENT_S
         ]
-        paused = [name for name, lane in self.lanes.items() if lane.breaker.open]
+        paused = [name for name, lane in self.lanes.items() if lane.breaker.open or lane.breaker.held]
         well = self._ready and not self._broken and not stuck
         return well, {"ready": self._ready, "stuck": stuck, "held_back": paused, "queued": self.store.queued}
 
@@ -347,47 +387,6 @@ class App:
             return "http"
         mailed = settings.smtp is not None and settings.smtp.inbound_to is not None and self.config.mail is not None
         return "smtp" if mailed else None
-
-    def _smpp_accounts(self) -> list[smpp_ports.Account]:
-        return [
-            smpp_ports.Account(
-                name=name,
-                settings=account.smpp,
-                region=account.region,
-                validity_s=account.validity,
-                networks=account.networks,
-                paced=account.over_rate == "pace",
-            )
-            for name, account in self.config.accounts.items()
-            if account.smpp is not None
-        ]
-
-    def _smtp_accounts(self) -> list[smtp_ports.Account]:
-        return [
-            smtp_ports.Account(
-                name=name,
-                settings=account.smtp,
-                region=account.region,
-                validity_s=account.validity,
-                networks=account.networks,
-            )
-            for name, account in self.config.accounts.items()
-            if account.smtp is not None
-        ]
-
-    def _http_accounts(self) -> list[http_ports.Account]:
-        return [
-            http_ports.Account(
-                name=name,
-                settings=account.http,
-                region=account.region,
-                validity_s=account.validity,
-                max_parts=account.max_parts,
-                networks=account.networks,
-            )
-            for name, account in self.config.accounts.items()
-            if account.http is not None
-        ]
 
 
 async def _stop(*stops: Awaitable[None]) -> None:

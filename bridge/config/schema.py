@@ -27,6 +27,7 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 from bridge import providers
 from bridge.admission import Counted, Quota
 from bridge.config.problems import hint
+from bridge.listeners.control.settings import Control
 from bridge.listeners.http.settings import HttpAccount, HttpListener
 from bridge.listeners.smpp.settings import SmppAccount, SmppListener
 from bridge.listeners.smtp.settings import Mail, SmtpAccount, SmtpListener
@@ -158,6 +159,7 @@ class Config(Settings):
     routes: list[Route] = Field(default_factory=list)  # the first that matches
     inbound: list[InboundRule] = Field(default_factory=list)  # the first that matches
     mail: Mail | None = None  # None: no reports and inbound messages by mail
+    control: Control = Control()
     limits: Limits = Limits()
     lockout: Lockout = Lockout()
     retention: Duration = 30 * _DAY_S  # how long a finished message is kept
@@ -185,6 +187,14 @@ class Config(Settings):
     def store_path(self) -> Path:
         """The file of the store; a relative one counts from the working directory."""
         return Path(self.store.removeprefix(_SQLITE))
+
+    @property
+    def control_path(self) -> Path:
+        """The control socket: where it is configured, else beside the store."""
+        if self.control.socket is not None:
+            return Path(self.control.socket)
+        store = self.store_path
+        return store.with_name(store.name + ".sock")
 
 
 def json_schema() -> str:

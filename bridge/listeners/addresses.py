@@ -6,6 +6,7 @@ the IPv4 that it means: sockets that serve both families show every client so.
 
 from __future__ import annotations
 
+from asyncio import BaseTransport
 from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
@@ -27,6 +28,12 @@ def address_of(text: str | None) -> Address | None:
     except ValueError:
         return None
     return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
+
+
+def peer_of(transport: BaseTransport) -> str:
+    """The address of the other side of a connection; `""` when it has none."""
+    place = transport.get_extra_info("peername")
+    return str(place[0]) if place else ""
 
 
 def may_come(text: str | None, networks: Networks | None) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import field_validator, model_validator
 
@@ -62,8 +62,18 @@ class Certificate(Settings):
         return self
 
 
-def presents(wanted: Certificate, found: Mapping[str, Any] | None, der: bytes | None) -> bool:
-    """True when a client's certificate is the one that is wanted: what `SSLObject.getpeercert` gives, both ways."""
+class Presented(Protocol):
+    """The server's side of a TLS connection; an `ssl.SSLObject` is one."""
+
+    def getpeercert(self, binary_form: bool = False) -> Any:
+        """The certificate of the other side as words, where it was verified, or as it is (DER)."""
+
+
+def presents(wanted: Certificate, tls: Presented | None) -> bool:
+    """True when the client's certificate is the one that is wanted. None: there is no TLS."""
+    if tls is None:
+        return False
+    found, der = tls.getpeercert(), tls.getpeercert(True)
     if not found or not der:
         return False
     if wanted.fingerprint is not None and hashlib.sha256(der).hexdigest() != wanted.fingerprint:

@@ -61,6 +61,10 @@ class Polling:
         due, next_due = await self._store.awaiting(self._provider.name, _ROUND, now)
         if not due:
             return _PAUSE_S if next_due is None else min(_PAUSE_S, max(0.05, next_due - now))
+        late = [item.message_id for item in due if item.else_at is not None and now >= item.else_at]
+        if late:
+            self._hearing.on_went_on(await self._store.go_on(late, now))
+            due = [item for item in due if item.else_at is None or now < item.else_at]
         over = [item for item in due if now >= item.sent_at + settings.report_timeout]
         if over:
             given_up = [
@@ -80,13 +84,17 @@ class Polling:
 
     def _next_at(self, item: Awaiting, now: float) -> float:
         deadline: float = item.sent_at + self._provider.settings.report_timeout
+        if item.else_at is not None:
+            deadline = min(deadline, item.else_at)
         if not self._provider.capabilities.poll_reports:
             return deadline
         return min(deadline, now + next_poll_s(now - item.sent_at, self._provider.settings.poll))
 
     async def _ask(self, waiting: list[Awaiting]) -> None:
         references = self._provider.references
-        wanted = [Reference(item.message_id, references.of(item.message_id), item.provider_ref) for item in waiting]
+        wanted = [
+            Reference(item.message_id, references.of(item.message_id, item.step), item.provider_ref) for item in waiting
+        ]
         try:
             requests = self._provider.poll(wanted)
         except Exception:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -16,6 +17,18 @@ FOUND = {
     "subject": ((("countryName", "DE"),), (("organizationName", "Acme, Ltd"),), (("commonName", "gw.acme.example"),)),
     "subjectAltName": (("DNS", "gw.acme.example"), ("URI", "spiffe://acme/Gw"), ("IP Address", "192.0.2.7")),
 }
+
+
+class Tls:
+    """A TLS connection whose client has presented something."""
+
+    def __init__(self, found: Mapping[str, Any] | None, der: bytes | None) -> None:
+        self._found, self._der = found, der
+
+    def getpeercert(self, binary_form: bool = False) -> Any:
+        return self._der if binary_form else self._found
+
+
 COLONS = ":".join(PRINT[at : at + 2] for at in range(0, 64, 2)).upper()
 
 
@@ -35,7 +48,7 @@ COLONS = ":".join(PRINT[at : at + 2] for at in range(0, 64, 2)).upper()
     ],
 )
 def test_the_right_one(wanted: dict[str, str]) -> None:
-    assert presents(Certificate(**wanted), FOUND, DER)
+    assert presents(Certificate(**wanted), Tls(FOUND, DER))
 
 
 @pytest.mark.parametrize(
@@ -54,12 +67,16 @@ def test_the_right_one(wanted: dict[str, str]) -> None:
     ],
 )
 def test_another_one(wanted: dict[str, str]) -> None:
-    assert not presents(Certificate(**wanted), FOUND, DER)
+    assert not presents(Certificate(**wanted), Tls(FOUND, DER))
 
 
 @pytest.mark.parametrize(("found", "der"), [(None, None), ({}, DER), (FOUND, None), ({"subject": ()}, b"other")])
 def test_none_or_none_that_was_verified(found: dict[str, Any] | None, der: bytes | None) -> None:
-    assert not presents(Certificate(fingerprint=PRINT), found, der)
+    assert not presents(Certificate(fingerprint=PRINT), Tls(found, der))
+
+
+def test_no_tls_at_all() -> None:
+    assert not presents(Certificate(fingerprint=PRINT), None)
 
 
 @pytest.mark.parametrize(

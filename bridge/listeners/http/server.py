@@ -73,6 +73,12 @@ class HttpServer:
         self._entrance: Entrance | None = None
         self.port = 0
 
+    @property
+    def connections(self) -> int:
+        """Clients connected now."""
+        server = self._runner.server if self._runner is not None else None
+        return 0 if server is None else len(server.connections)
+
     async def start(self) -> None:
         """Listens. Raises OSError when the address is taken, or the TLS files cannot be read (ssl.SSLError too)."""
         settings = self._settings

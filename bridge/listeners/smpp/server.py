@@ -14,10 +14,14 @@ from bridge.listeners.addresses import Crowd, may_come
 from bridge.listeners.certificates import presents
 from bridge.listeners.entrance import Entrance
 from bridge.listeners.passwords import Login, Passwords, stand_in
+from bridge.listeners.smpp.capture import Capture, Tap
 from bridge.listeners.smpp.connection import Connection
+from bridge.listeners.smpp.operations import Operations
 from bridge.listeners.smpp.pace import Pace
-from bridge.listeners.smpp.ports import Account, Intake
+from bridge.listeners.smpp.ports import Account, Changes, Intake
 from bridge.listeners.smpp.receivers import Receivers
+from bridge.listeners.smpp.repeats import Repeats
+from bridge.listeners.smpp.seen import Seen, ends_of, seen
 from bridge.listeners.smpp.settings import SmppListener
 from bridge.listeners.tls import renew, server_context
 from bridge.reports.delivery import Outbox
@@ -42,6 +46,8 @@ class Binds:
         self._receivers: dict[str, Receivers] = {}
         self._paces: dict[str, Pace] = {}
         self.counts: Counter[str] = Counter()  # binds by account
+        self.captures: list[Capture] = []  # who watches
+        self.repeats = Repeats()
 
     def receivers(self, account: str) -> Receivers:
         """The receiving binds of an account."""
@@ -65,6 +71,7 @@ class SmppServer:
         accounts: Iterable[Account],
         *,
         intake: Intake,
+        changes: Changes,
         passwords: Passwords,
         binds: Binds,
         clock: Callable[[], float] = time.time,
@@ -73,6 +80,7 @@ class SmppServer:
         self.intake = intake
         self.clock = clock
         self.monotonic = monotonic
+        self.operations = Operations(intake, changes, binds.repeats, clock=clock, monotonic=monotonic)
         self._settings = settings
         self._passwords = passwords
         self._binds = binds
@@ -122,6 +130,42 @@ class SmppServer:
         for connection in list(self._connections):
             connection.abort()
 
+    # --- what an administrator sees --------------------------------------------------------------------------------
+
+    def seen(self) -> list[Seen]:
+        """The binds over this address as they are now, the oldest first."""
+        now = self.monotonic()
+        bound = [connection for connection in self._connections if connection.account is not None]
+        return [
+            seen(connection, str(self._settings.listen), self._binds.receivers(connection.account.name).pending, now)
+            for connection in sorted(bound, key=lambda each: each.traffic.connected_at)
+            if connection.account is not None
+        ]
+
+    @property
+    def unbound(self) -> int:
+        """Connections that have not bound yet."""
+        return sum(connection.account is None for connection in self._connections)
+
+    def watch(self, capture: Capture) -> int:
+        """Begins to show a capture the connections of its account; gives how many there are now."""
+        count = 0
+        for connection in self._connections:
+            system_id = connection.account.settings.system_id if connection.account is not None else None
+            count += system_id == capture.system_id
+            if connection.tap is None:
+                unread = connection.session.unread
+                connection.tap = Tap(ends_of(connection), [capture], system_id=system_id, unread=unread)
+            else:
+                connection.tap.add(capture)
+        return count
+
+    def unwatch(self, capture: Capture) -> None:
+        """Ends it."""
+        for connection in self._connections:
+            if connection.tap is not None and connection.tap.remove(capture):
+                connection.tap = None
+
     # --- what connections ask ---------------------------------------------------------------------------------------
 
     def new_session(self) -> Session:
@@ -146,6 +190,8 @@ class SmppServer:
             log.warning("connection_refused", peer=connection.peer, reason="too many")
             return False
         self._connections.add(connection)
+        if self._binds.captures:
+            connection.tap = Tap(ends_of(connection), self._binds.captures)
         return True
 
     def left(self, connection: Connection) -> None:
@@ -176,7 +222,7 @@ class SmppServer:
     async def _login(self, pdu: Bind, account: Account | None, connection: Connection) -> Login:
         settings = None if account is None else account.settings
         secret, wanted = (None, None) if settings is None else (settings.password, settings.certificate)
-        if wanted is not None and not presents(wanted, *connection.certificate):
+        if wanted is not None and not presents(wanted, connection.socket("ssl_object")):
             secret = None  # whatever the password is, it is wrong
         elif wanted is not None and secret is None:
             return Login.RIGHT
@@ -196,7 +242,7 @@ class SmppServer:
     def heard(self, connection: Connection, event: Delivered | DeliveryFailed) -> None:
         """A client has answered a deliver_sm, or will not."""
         assert connection.account is not None
-        self._binds.receivers(connection.account.name).heard(event, self.clock())
+        self._binds.receivers(connection.account.name).heard(connection, event, self.clock())
 
     def pump(self, connection: Connection) -> None:
         """A client may have room for more deliver_sm."""

@@ -56,6 +56,11 @@ class SmtpServer:
         if self._context.tls is not None and self._settings.tls is not None:
             renew(self._context.tls, self._settings.tls)
 
+    @property
+    def connections(self) -> int:
+        """Clients connected now."""
+        return len(self._context.sessions)
+
     async def start(self) -> None:
         """Listens. Raises OSError."""
         # The library logs every command: numbers, addresses, and a password that came where a command belongs.

@@ -20,7 +20,7 @@ import structlog
 from aiosmtpd.smtp import SMTP, TLSSetupException
 
 from bridge.errors import Refusal, StoreUnavailable
-from bridge.listeners.addresses import Crowd, may_come
+from bridge.listeners.addresses import Crowd, may_come, peer_of
 from bridge.listeners.passwords import Login, Passwords, stand_in
 from bridge.listeners.smtp.auth import credentials
 from bridge.listeners.smtp.commands import Rejected, mail_command, rcpt_command, split_address
@@ -98,8 +98,7 @@ class Session(SMTP):
             super().connection_made(transport)
             return
         if self._peer is None:
-            place = transport.get_extra_info("peername")
-            self._peer = str(place[0]) if place else ""
+            self._peer = peer_of(transport)
         if not may_come(self._peer, context.settings.networks):
             _log.warning("smtp_connection_refused", peer=self._peer)
             self._turn_away(transport, "554 5.7.1 You may not connect from there")

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from unit.world import Api, Clock, Plain, Reply, Store, locked, message_of, plain, queued_entry, until
 
 from bridge.dispatch.retry import Policy, settle
-from bridge.message import Accepted, Owed, Reason, State
+from bridge.message import Accepted, Owed, Plan, Reason, State
 from bridge.providers._contract import Reference, Request
 from bridge.reports.callbacks import Hearing
 from bridge.reports.polling import Polling, next_poll_s
@@ -41,6 +41,7 @@ class Watch:
 
     def __init__(self, provider: Plain, store: Store, transport: Transport, clock: Clock) -> None:
         self.owed: list[Owed] = []
+        self.went_on: list[str] = []
         self.on_owed: Callable[[Sequence[Owed]], None] = self.owed.extend
         self.told = asyncio.Event()
         self.store = store
@@ -51,6 +52,7 @@ class Watch:
             lambda account: None,
             clock=clock,
             on_owed=self._tell,
+            on_went_on=self.went_on.extend,
         )
         self.polling = Polling(provider, store, transport, hearing, clock)
 
@@ -88,7 +90,7 @@ async def sent(store: Store, provider: Plain, clock: Clock, *numbers: int) -> No
     await store.settle(
         [
             settle(
-                Queued(message=message, plan=(provider.name,), attempts=1),
+                Queued(message=message, plan=Plan((provider.name,)), attempts=1),
                 Accepted(provider_ref=f"p-{message.message_id}"),
                 clock(),
                 0.5,
