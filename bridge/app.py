@@ -21,6 +21,7 @@ from bridge.listeners.http.outgoing import CallbackSender
 from bridge.listeners.http.server import HttpServer
 from bridge.listeners.lockout import Lockout
 from bridge.listeners.passwords import Passwords
+from bridge.listeners.smpp.outbind import Callers
 from bridge.listeners.smpp.server import Binds, SmppServer
 from bridge.listeners.smtp.outgoing import MailSender
 from bridge.listeners.smtp.server import SmtpServer
@@ -31,6 +32,7 @@ from bridge.providers._gone import Gone
 from bridge.reports.callbacks import Hearing
 from bridge.reports.correlate import decide
 from bridge.reports.delivery import Delivery
+from bridge.reports.inbox import Inbox
 from bridge.reports.polling import Polling
 from bridge.reports.sender import Sender
 from bridge.routing.rules import InboundRouter, Router
@@ -79,6 +81,7 @@ class App:
         self.smtp: list[SmtpServer] = []
         self.http: list[HttpServer] = []
         self._control: ControlServer | None = None
+        self._callers: Callers | None = None
         self._ready = False
 
     # --- start ------------------------------------------------------------------------------------------------------
@@ -123,13 +126,12 @@ class App:
             self.store,
             self.providers,
             InboundRouter(config.inbound),
-            self._listener_of,
+            lambda account: accounts.listener_of(self.config, account),
             clock=self.clock,
             on_owed=self._offer,
             on_went_on=self._wake,
         )
-        lockout = config.lockout
-        self._passwords = Passwords(lockout=Lockout(lockout.failures, lockout.address_failures, lockout.duration))
+        self._passwords = Passwords(lockout=Lockout(*config.lockout.limits))
         self._make_senders()
         self.intake.recover()
         for provider in self.providers.values():
@@ -158,6 +160,8 @@ class App:
     def _start_lane(self, provider: Provider) -> None:
         self.lanes[provider.name].start()
         self._run(Polling(provider, self.store, self.transport, self.hearing, self.clock).run())
+        inbox = Inbox(provider, self.transport, self.hearing, self.clock, known_s=self.config.retention)
+        self._run(inbox.run())
 
     def _wake(self, lanes: Sequence[str]) -> None:
         for name in set(lanes):
@@ -207,6 +211,9 @@ class App:
         listeners: list[SmppServer | SmtpServer | HttpServer] = [*self.smpp, *self.smtp, *self.http]
         for listener in listeners:
             await listener.start()
+        if self.smpp:
+            self._callers = Callers(self.smpp[0], self._binds)
+            self._callers.configure(accounts.smpp_accounts(config.accounts))
         await self._take_control()
 
     async def _take_control(self) -> None:
@@ -269,12 +276,13 @@ class App:
         self.hearing.configure(InboundRouter(config.inbound))
         for smpp in self.smpp:
             smpp.replace_accounts(accounts.smpp_accounts(config.accounts))
+        if self._callers is not None:
+            self._callers.configure(accounts.smpp_accounts(config.accounts))
         for smtp in self.smtp:
             smtp.admit(accounts.smtp_accounts(config.accounts))
         for http in self.http:
             http.replace_accounts(accounts.http_accounts(config.accounts))
-        lockout = config.lockout
-        self._passwords.lockout.configure(lockout.failures, lockout.address_failures, lockout.duration)
+        self._passwords.lockout.configure(*config.lockout.limits)
         listeners: list[SmppServer | SmtpServer | HttpServer] = [*self.smpp, *self.smtp, *self.http]
         for listener in listeners:
             try:
@@ -297,6 +305,8 @@ class App:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         listeners: list[SmppServer | SmtpServer | HttpServer] = [*self.smpp, *self.smtp, *self.http]
+        if self._callers is not None:
+            self._callers.stop()
         lanes = self.lanes.values() if hasattr(self, "lanes") else ()
         # At once: what listeners still take goes to disk only, and is acknowledged from there.
         await _stop(*(listener.stop() for listener in listeners), *(lane.stop(grace_s) for lane in lanes))
@@ -375,18 +385,6 @@ class App:
     def _kept_s(self, account: str) -> float:
         known = self.config.accounts.get(account)
         return known.reports_kept if known else Account.model_fields["reports_kept"].default
-
-    def _listener_of(self, account: str) -> str | None:
-        """How an account gets inbound messages: by SMPP, else by callback, else by mail."""
-        settings = self.config.accounts.get(account)
-        if settings is None:
-            return None
-        if settings.smpp is not None:
-            return "smpp"
-        if settings.http is not None and settings.http.callback is not None:
-            return "http"
-        mailed = settings.smtp is not None and settings.smtp.inbound_to is not None and self.config.mail is not None
-        return "smtp" if mailed else None
 
 
 async def _stop(*stops: Awaitable[None]) -> None:

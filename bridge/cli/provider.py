@@ -31,7 +31,11 @@ Config = Annotated[Path, typer.Option("--config", "-c", help="The configuration 
 Socket = Annotated[Path | None, typer.Option("--socket", help="The daemon's control socket, in place of --config.")]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON, in one line.")]
 
-provider = typer.Typer(name="provider", help="See and steer the providers of the running daemon.", no_args_is_help=True)
+provider = typer.Typer(
+    name="provider",
+    help="Ask providers, and steer how the running daemon sends to them.",
+    no_args_is_help=True,
+)
 
 
 class _Providers(msgspec.Struct):

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bridge.config.schema import Account
+from bridge.config.schema import Account, Config
 from bridge.listeners.http import ports as http
 from bridge.listeners.smpp import ports as smpp
 from bridge.listeners.smtp import ports as smtp
+
+
+def listener_of(config: Config, name: str) -> str | None:
+    """How an account gets inbound messages: by SMPP, else by callback, else by mail."""
+    account = config.accounts.get(name)
+    if account is None:
+        return None
+    if account.smpp is not None:
+        return "smpp"
+    if account.http is not None and account.http.callback is not None:
+        return "http"
+    mailed = account.smtp is not None and account.smtp.inbound_to is not None and config.mail is not None
+    return "smtp" if mailed else None
 
 
 def smpp_accounts(accounts: Mapping[str, Account]) -> list[smpp.Account]:

@@ -100,6 +100,11 @@ class Lockout(Settings):
     address_failures: int = Field(default=50, ge=1)  # of all accounts from one address
     duration: Duration = Field(default=300.0, alias="for")  # doubles each time, up to an hour or this, if longer
 
+    @property
+    def limits(self) -> tuple[int, int, float]:
+        """All of them, the duration in seconds."""
+        return self.failures, self.address_failures, self.duration
+
 
 class Log(Settings):
     """What is logged, and how."""

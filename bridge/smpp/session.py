@@ -40,6 +40,7 @@ from bridge.smpp.pdus import (
     BindTransmitterResp,
     DataSm,
     DeliverSm,
+    Outbind,
     Pdu,
     SubmitSm,
     SubmitSmResp,
@@ -104,7 +105,8 @@ class Session:
     @property
     def wants_data(self) -> bool:
         """False while reading from the peer should stop: a bind is being decided, or it may submit no more now."""
-        return self.state not in (State.BINDING, State.CLOSED) and self._may_submit
+        waits = self.state is State.BINDING or self.state is State.CLOSED
+        return not waits and self.pending_submits < self._window and self.allowance != 0
 
     @property
     def deliver_room(self) -> int:
@@ -122,7 +124,6 @@ class Session:
         deadline = self.timers.deadline(bound=self.state in _BOUND)
         return min(deadline, next(iter(self._delivering.values()))[1]) if self._delivering else deadline
 
-    @property
     def unread(self) -> bytes:
         """The octets of the peer that have not been handled yet."""
         return self._framer.unread
@@ -167,13 +168,13 @@ class Session:
                 break
             del self._delivering[sequence]
             events.append(DeliveryFailed(token, "timeout"))
-        if self.state in (State.OPEN, State.BINDING):
+        if self.state in (State.OPEN, State.OUTBOUND, State.BINDING):
             if now >= timers.leave_by:
                 self._close("session_init_timeout", events)
         elif self.state in (State.UNBINDING, State.UNBOUND):
             if now >= timers.leave_by:
                 self._close("unbound", events)
-        elif not self._may_submit:
+        elif not self.wants_data:
             timers.touch(now)  # nobody is silent whom we do not hear
         elif timers.silent(now):
             self._close("enquire_link_timeout", events)
@@ -185,6 +186,11 @@ class Session:
 
     # --- what the caller answers and asks ----------------------------------------------------------------------------
 
+    def outbind(self, system_id: str, password: str) -> None:
+        """Asks a peer that we have just connected to to bind as a receiver (3.4 §4.1.7). Raises EncodeError."""
+        self._out.append(encode(Outbind(system_id=system_id, password=password), self._next_sequence()))
+        self.state = State.OUTBOUND
+
     def accept_bind(
         self,
         pdu: Bind,
@@ -193,14 +199,11 @@ class Session:
         version: Version | None = None,
         window: int | None = None,
         deliver_window: int | None = None,
-        enquire_link_s: float | None = None,
-        inactivity_s: float | None = None,
-        response_s: float | None = None,
     ) -> list[Event]:
         """Binds the peer, and handles what it sent behind its bind.
 
-        `version` overrides what `interface_version` says; windows and timers are those of the account, where it has its
-        own. Raises SessionError when `pdu` is not the bind that waits.
+        `version` overrides what `interface_version` says; the windows are those of the account. Raises SessionError
+        when `pdu` is not the bind that waits.
         """
         events: list[Event] = []
         if self.state is State.CLOSED:
@@ -209,7 +212,6 @@ class Session:
         self.version = version or version_of(pdu.interface_version)
         self._window = window or self._window
         self._deliver_window = deliver_window or self._deliver_window
-        self.timers.adopt(enquire_link_s, inactivity_s, response_s)
         self.state, response = _BINDS[pdu.command]
         self.timers.touch(now)
         # A peer that sees no sc_interface_version takes it that we know no TLVs (3.4 §5.3.2.25).
@@ -277,15 +279,10 @@ class Session:
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
-    @property
-    def _may_submit(self) -> bool:
-        return self.pending_submits < self._window and self.allowance != 0
-
     def _process(self, now: float, events: list[Event]) -> None:
         timers = self.timers
         for item in self._framer:
-            timers.heard = now
-            timers.enquired = None  # any PDU is a sign of life (3.4 §4.11)
+            timers.heard, timers.enquired = now, None  # any PDU is a sign of life (3.4 §4.11)
             if isinstance(item, PduError):
                 self._refuse_malformed(item, events)
             elif (cell := TABLE[self.state, item.command]) is Do.SUBMIT:
@@ -298,7 +295,7 @@ class Session:
             else:
                 self._obey(cell, item, now, events)
             # Behind a bind, behind what may be submitted now, and behind the end nothing is read until that changes.
-            if self.state is State.BINDING or self.state is State.CLOSED or not self._may_submit:
+            if not self.wants_data:
                 return
 
     def _obey(self, cell: Do | Status, item: Pdu, now: float, events: list[Event]) -> None:
@@ -306,7 +303,10 @@ class Session:
             self.timers.active = now
         match cell:
             case Status():
-                self._out.append(header_only(answer_id(item.command), cell, item.sequence))
+                # What came with 5.0 has no response in an older version.
+                unknown = cell is Status.RINVCMDID and self.version != "5.0"
+                answer = CommandId.GENERIC_NACK if unknown else answer_id(item.command)
+                self._out.append(header_only(answer, cell, item.sequence))
                 events.append(Violation(item.command, item.sequence, cell))
             case Do.ALIVE:
                 self._out.append(header_only(CommandId.ENQUIRE_LINK_RESP, Status.ROK, item.sequence))
@@ -363,7 +363,7 @@ class Session:
         elif command_id == CommandId.GENERIC_NACK:
             events.append(DeliveryFailed(delivery[0], "nack", status))
         else:
-            events.append(Delivered(delivery[0], status))
+            events.append(Delivered(delivery[0], status, command_id))
 
     def _take_bind(self, pdu: Bind) -> None:
         if self._bind is not pdu:

@@ -55,7 +55,7 @@ def test_the_window_of_deliveries() -> None:
     assert session.deliver_room == 1
 
 
-@pytest.mark.parametrize("state", [State.OPEN, State.BOUND_TX, State.UNBINDING, State.UNBOUND])
+@pytest.mark.parametrize("state", [State.OPEN, State.OUTBOUND, State.BOUND_TX, State.UNBINDING, State.UNBOUND])
 def test_only_receivers_and_transceivers_are_delivered_to(state: State) -> None:
     session = in_state(state)
     assert session.deliver_room == 0
@@ -319,7 +319,8 @@ def test_a_peer_that_is_not_read_is_not_silent() -> None:
 
 def test_timers_of_the_account() -> None:
     session = opened(enquire_link_s=10.0, inactivity_s=100.0, response_s=5.0)
-    session.accept_bind(asked(session, BindTransceiver()), 0.0, enquire_link_s=2.0, response_s=1.0)
+    session.timers.adopt(2.0, None, 1.0)
+    session.accept_bind(asked(session, BindTransceiver()), 0.0)
     session.to_write()
     assert session.next_deadline == 2.0
     session.tick(2.0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import structlog
@@ -13,8 +12,8 @@ from bridge.listeners.addresses import peer_of
 from bridge.listeners.smpp.capture import Tap
 from bridge.listeners.smpp.flow import UNREAD, Alarm, Flow
 from bridge.listeners.smpp.operations import Asked
-from bridge.listeners.smpp.ports import Account
-from bridge.listeners.smpp.receivers import Handing, pdus_of
+from bridge.listeners.smpp.ports import Account, Call
+from bridge.listeners.smpp.receivers import Handing, hand_over
 from bridge.listeners.smpp.statuses import status_of
 from bridge.listeners.smpp.traffic import Traffic
 from bridge.listeners.smpp.translate import message_from_submit_sm
@@ -33,7 +32,7 @@ from bridge.smpp.events import (
     Submitted,
     Violation,
 )
-from bridge.smpp.pdus import DataSm, DeliverSm, Pdu
+from bridge.smpp.pdus import Pdu
 from bridge.smpp.session import Session
 from bridge.smpp.states import State
 from bridge.telemetry import metrics
@@ -45,16 +44,19 @@ if TYPE_CHECKING:
 log = structlog.get_logger("bridge.listeners.smpp")
 
 _RECEIVING = (State.BOUND_RX, State.BOUND_TRX)
-_NO_REST: deque[DeliverSm | DataSm] = deque(maxlen=0)
 _LAST_WORDS_S = 5.0  # for a client to read what we said before we closed
 
 
 class Connection(asyncio.Protocol):
     """A client's connection."""
 
-    def __init__(self, server: SmppServer, peer: str | None = None) -> None:
-        """`peer`: the client's address where a proxy told it, `""` when that did not know; None: ask the socket."""
+    def __init__(self, server: SmppServer, peer: str | None = None, *, call: Call | None = None) -> None:
+        """`peer`: the client's address where a proxy told it, `""` when that did not know; None: ask the socket.
+
+        `call`: we connected, for somebody to bind.
+        """
         self._server = server
+        self._call = call
         self._transport: asyncio.Transport | None = None
         self._flow = Flow(self._give_up)
         self._alarm = Alarm(self._tick)
@@ -78,7 +80,10 @@ class Connection(asyncio.Protocol):
         if not self._server.joined(self):
             self._transport.abort()
             return
-        self._alarm.set(self.session.next_deadline, self._server.monotonic())
+        if self._call is not None:
+            password = self._call.outbind.password
+            self.session.outbind(self._call.outbind.system_id, password.get_secret_value() if password else "")
+        self.flush()
 
     def data_received(self, data: bytes) -> None:
         if self.tap is not None:
@@ -90,6 +95,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
+        if self._call is not None:
+            self._call.end(bound=False)
         self._alarm.stop()
         self._flow.unclog()
         if self._pace is not None:
@@ -111,26 +118,10 @@ class Connection(asyncio.Protocol):
     # --- what the server asks ---------------------------------------------------------------------------------------
 
     def deliver(self, owed: Owed) -> bool:
-        """Hands something over, if the session has room.
-
-        Of many PDUs at most half a window goes at once: what does not fit follows piece by piece, and the rest of the
-        window is for others.
-        """
+        """Hands something over, or the beginning of it; False: the session has no room."""
         assert self.account is not None
-        session = self.session
-        room = session.deliver_room
-        if not room:
+        if not hand_over(self.session, self.account.settings, owed, self._server.monotonic()):
             return False
-        settings = self.account.settings
-        pdus = pdus_of(owed, settings, session.version)
-        now = self._server.monotonic()
-        if len(pdus) == 1:
-            session.deliver(pdus[0], Handing(owed, 1, _NO_REST), now)
-        else:
-            first = min(room, len(pdus), max(1, settings.deliver_window // 2))
-            handing = Handing(owed, first, deque(pdus[first:]))
-            for pdu in pdus[:first]:
-                session.deliver(pdu, handing, now)
         self._server.write_soon(self)
         return True
 
@@ -145,7 +136,7 @@ class Connection(asyncio.Protocol):
 
     def unbind(self) -> None:
         """Asks the client to leave."""
-        if self.session.state in (State.OPEN, State.BINDING):
+        if self.session.state in (State.OPEN, State.OUTBOUND, State.BINDING):
             self._handle(self.session.close())
         else:
             self.session.unbind(self._server.monotonic())
@@ -226,7 +217,7 @@ class Connection(asyncio.Protocol):
     def _heard(self, event: Delivered | DeliveryFailed) -> None:
         """A deliver_sm was answered, or will not be."""
         if isinstance(event, Delivered):
-            self.traffic.heard(CommandId.DELIVER_SM_RESP, event.status, self._name or "")
+            self.traffic.heard(event.command, event.status, self._name or "")
         elif event.why == "nack":
             self.traffic.heard(CommandId.GENERIC_NACK, event.status, self._name or "")
         self._server.heard(self, event)
@@ -343,7 +334,10 @@ class Connection(asyncio.Protocol):
         self.session.refuse(pdu, status_of(refusal))
 
     async def _decide_bind(self, pdu: Bind) -> None:
-        status, account = await self._server.admit(pdu, self)
+        if self._call is not None and pdu.system_id != self._call.system_id:
+            status, account = Status.RBINDFAIL, None  # it would not get what we called for
+        else:
+            status, account = await self._server.admit(pdu, self)
         if account is None:
             log.warning("bind_refused", system_id=pdu.system_id[:16], status=status.name, peer=self.peer)
             self._handle(self.session.refuse_bind(pdu, status))
@@ -355,15 +349,12 @@ class Connection(asyncio.Protocol):
             self.session.allowance = self._pace.room(self)
         if self.tap is not None:
             self.tap.bound(settings.system_id)
+        self.session.timers.adopt(
+            settings.enquire_link_interval, settings.inactivity_timeout, settings.response_timeout
+        )
+        now = self._server.monotonic()
         events = self.session.accept_bind(
-            pdu,
-            self._server.monotonic(),
-            version=settings.version,
-            window=settings.window,
-            deliver_window=settings.deliver_window,
-            enquire_link_s=settings.enquire_link_interval,
-            inactivity_s=settings.inactivity_timeout,
-            response_s=settings.response_timeout,
+            pdu, now, version=settings.version, window=settings.window, deliver_window=settings.deliver_window
         )
         # The response leaves before anything is delivered.
         self.flush()
@@ -372,7 +363,14 @@ class Connection(asyncio.Protocol):
                      peer=self.peer)  # fmt: skip
         if self.session.state in _RECEIVING:
             self._server.receiving(self)
+            if self._call is not None:
+                self._call.end(bound=True)
         self._handle(events)
+
+    @property
+    def called(self) -> bool:
+        """True when we connected, to an address of the configuration."""
+        return self._call is not None
 
     @property
     def clogged(self) -> bool:

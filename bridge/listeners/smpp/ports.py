@@ -10,7 +10,7 @@ import msgspec
 
 from bridge.errors import Refusal
 from bridge.listeners.addresses import Networks
-from bridge.listeners.smpp.settings import SmppAccount
+from bridge.listeners.smpp.settings import Outbind, SmppAccount
 from bridge.message import Message
 from bridge.store import Record, Wanted
 
@@ -24,6 +24,19 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     validity_s: float = 172_800.0  # of a message that states none
     networks: Networks | None = None  # where it may connect from; None: everywhere
     paced: bool = False  # over its rate, it is read no faster, instead of being refused
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A connection that we made, to have somebody bind on it."""
+
+    system_id: str  # who may bind
+    outbind: Outbind
+    bound: asyncio.Future[bool]  # to be done when that is decided
+
+    def end(self, *, bound: bool) -> None:
+        """Somebody has bound, or has not and the connection is gone; the first word counts."""
+        if not self.bound.done():
+            self.bound.set_result(bound)
 
 
 class Intake(Protocol):

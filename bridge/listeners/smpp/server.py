@@ -91,6 +91,7 @@ class SmppServer:
         self._entrance: Entrance | None = None
         self._empty: asyncio.Future[None] | None = None
         self.port = 0
+        self.session_init_s = settings.session_init_timeout
         self.replace_accounts(accounts)
 
     def replace_accounts(self, accounts: Iterable[Account]) -> None:
@@ -154,7 +155,7 @@ class SmppServer:
             system_id = connection.account.settings.system_id if connection.account is not None else None
             count += system_id == capture.system_id
             if connection.tap is None:
-                unread = connection.session.unread
+                unread = connection.session.unread()
                 connection.tap = Tap(ends_of(connection), [capture], system_id=system_id, unread=unread)
             else:
                 connection.tap.add(capture)
@@ -183,7 +184,7 @@ class SmppServer:
 
     def joined(self, connection: Connection) -> bool:
         """A client has connected; False when it may not, or there are too many already."""
-        if not may_come(connection.peer, self._settings.networks):
+        if not connection.called and not may_come(connection.peer, self._settings.networks):
             log.warning("connection_refused", peer=connection.peer, reason="network")
             return False
         if not self._crowd.join(connection.peer):
@@ -208,7 +209,7 @@ class SmppServer:
     async def admit(self, pdu: Bind, connection: Connection) -> tuple[Status, Account | None]:
         """The account that a bind is for, or the status that refuses it; an admitted bind is counted."""
         account, peer = self._accounts.get(pdu.system_id), connection.peer
-        if account is not None and not may_come(peer, account.networks):
+        if account is not None and not connection.called and not may_come(peer, account.networks):
             # Its password is not even looked at: nobody learns from elsewhere whether it is right.
             return Status.RBINDFAIL, None
         login = await self._login(pdu, account, connection)
