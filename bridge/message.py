@@ -281,6 +281,10 @@ class Owed(msgspec.Struct, kw_only=True, gc=False):
         return self.message.source if self.message is not None else None
 
 
+# How much of a quota is used: account, day or month, which one (2026-11-22, 2026-11), and the count.
+Usage = tuple[str, str, str, int]
+
+
 def merge(state: State, report: State) -> State:
     """The state after `report`: final never moves, UNKNOWN says nothing, and nothing goes back to less advanced."""
     if state in FINAL or report is State.UNKNOWN or _RANK[report] <= _RANK[state]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from bridge.message import Inbound, Message, Owed, Plan, Reason, Report, State, owed_for
+from bridge.message import Inbound, Message, Owed, Plan, Reason, Report, State, Usage, owed_for
 
 Event = dict[str, Any]  # one step of a timeline: at, event, and what belongs to it
 
@@ -164,6 +164,15 @@ class Store(Protocol):
 
     def parts(self) -> list[Message]:
         """Parts that wait for the rest of their message, oldest first (at start)."""
+
+    def usage(self) -> list[Usage]:
+        """What accounts have used of their quotas (at start)."""
+
+    def keep_usage(self, gather: Callable[[], Sequence[Usage]]) -> asyncio.Future[None]:
+        """Keeps what accounts have used, before whatever is kept after it.
+
+        `gather` is asked when the write begins, so that one write does for many messages; perhaps more than once.
+        """
 
     def begin(self, message_ids: Sequence[int]) -> asyncio.Future[None]:
         """Notes that attempts start now, for providers that would send a repeated message twice."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bridge.errors import StoreUnavailable
-from bridge.message import FINAL, Inbound, Message, Owed, Reason, Report, State
+from bridge.message import FINAL, Inbound, Message, Owed, Reason, Report, State, Usage
 from bridge.store import (
     Alter,
     Awaiting,
@@ -179,6 +179,18 @@ class SqliteStore:
     def parts(self) -> list[Message]:
         """Parts that wait for the rest of their message, oldest first."""
         return [message_from_bytes(body) for (body,) in self._connection.execute(SQL["waiting_parts"])]
+
+    def usage(self) -> list[Usage]:
+        """What accounts have used of their quotas."""
+        return self._connection.execute(SQL["usage"]).fetchall()
+
+    def keep_usage(self, gather: Callable[[], Sequence[Usage]]) -> asyncio.Future[None]:
+        """Keeps what accounts have used, before whatever is kept after it."""
+
+        def run(cursor: sqlite3.Cursor) -> None:
+            cursor.executemany(SQL["keep_usage"], gather())
+
+        return self._writer.write(run)
 
     # --- out ----------------------------------------------------------------------------------------------------
 

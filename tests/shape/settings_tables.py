@@ -12,9 +12,11 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from bridge import providers
+from bridge.admission import Quota
 from bridge.config.document import Document
 from bridge.config.problems import KeyPath
-from bridge.config.schema import Account, Config, Limits, Log
+from bridge.config.schema import Account, Config, Limits, Lockout, Log
+from bridge.listeners.certificates import Certificate
 from bridge.listeners.control.settings import Control
 from bridge.listeners.http.settings import HttpAccount, HttpListener
 from bridge.listeners.smpp import profiles
@@ -62,7 +64,9 @@ SECTIONS = (
     Section("listeners.http[]", HttpListener, ("listeners", "http", 0)),
     Section("tls", Tls, ("listeners", "smpp", 0, "tls")),
     Section("accounts.NAME", Account, ("accounts", "acme")),
+    Section("accounts.NAME.quota", Quota, ("accounts", "acme", "quota")),
     Section("accounts.NAME.smpp", SmppAccount, ("accounts", "acme", "smpp")),
+    Section("accounts.NAME.smpp.certificate", Certificate, ("accounts", "acme", "smpp", "certificate")),
     Section("accounts.NAME.smpp.receipts", profiles.Receipts, ("accounts", "acme", "smpp", "receipts")),
     Section("accounts.NAME.smtp", SmtpAccount, ("accounts", "acme", "smtp")),
     Section("accounts.NAME.http", HttpAccount, ("accounts", "acme", "http")),
@@ -76,6 +80,7 @@ SECTIONS = (
     Section("mail", Mail, ("mail",)),
     Section("control", Control, ("control",)),
     Section("limits", Limits, ("limits",)),
+    Section("lockout", Lockout, ("lockout",)),
     Section("log", Log, ("log",)),
 )
 

@@ -422,7 +422,7 @@ async def test_a_bind_that_does_not_read_its_answers(
 ) -> None:
     """No receipt overtakes them on another bind, until the bind is given up; then the others get all."""
     monkeypatch.setattr(module, "_LAST_WORDS_S", 60.0)
-    server = await serve(enquire_link_interval=2.5, response_timeout=0.3)
+    server = await serve(response_timeout=4.0)
     receiver = await bound(server, RX)
     client = deaf(server)
     await client.write(pdu(TRX, bind_body("acme", "secret")))

@@ -28,6 +28,15 @@ UPDATE part SET message_id = ?, body = NULL WHERE part_id = ?;
 -- Parts whose message is not whole.
 SELECT body FROM part WHERE message_id IS NULL ORDER BY part_id;
 
+-- name: usage
+-- What accounts have used of their quotas.
+SELECT account, kind, period, used FROM usage;
+
+-- name: keep_usage
+-- What an account has used of a quota, in the current period.
+INSERT INTO usage (account, kind, period, used) VALUES (?, ?, ?, ?)
+ON CONFLICT (account, kind) DO UPDATE SET period = excluded.period, used = excluded.used;
+
 -- name: begin
 -- An attempt that must not be repeated blindly starts.
 UPDATE message SET begun = 1 WHERE message_id = ?;
