@@ -21,6 +21,7 @@ from bridge.listeners.http.outgoing import CallbackSender
 from bridge.listeners.http.server import HttpServer
 from bridge.listeners.passwords import Passwords
 from bridge.listeners.smpp import ports as smpp_ports
+from bridge.listeners.smpp.outbind import Callers
 from bridge.listeners.smpp.server import Binds, SmppServer
 from bridge.listeners.smtp import ports as smtp_ports
 from bridge.listeners.smtp.outgoing import MailSender
@@ -81,6 +82,7 @@ class App:
         self.smtp: list[SmtpServer] = []
         self.http: list[HttpServer] = []
         self._control: ControlServer | None = None
+        self._callers: Callers | None = None
         self._ready = False
 
     # --- start ------------------------------------------------------------------------------------------------------
@@ -208,6 +210,9 @@ class App:
         listeners: list[SmppServer | SmtpServer | HttpServer] = [*self.smpp, *self.smtp, *self.http]
         for listener in listeners:
             await listener.start()
+        if self.smpp:
+            self._callers = Callers(self.smpp[0], self._binds)
+            self._callers.configure(self._smpp_accounts())
         await self._take_control()
 
     async def _take_control(self) -> None:
@@ -265,6 +270,8 @@ class App:
         self.hearing.configure(InboundRouter(config.inbound))
         for smpp in self.smpp:
             smpp.replace_accounts(self._smpp_accounts())
+        if self._callers is not None:
+            self._callers.configure(self._smpp_accounts())
         for smtp in self.smtp:
             smtp.admit(self._smtp_accounts())
         for http in self.http:
@@ -285,6 +292,8 @@ class App:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         listeners: list[SmppServer | SmtpServer | HttpServer] = [*self.smpp, *self.smtp, *self.http]
+        if self._callers is not None:
+            self._callers.stop()
         lanes = self.lanes.values() if hasattr(self, "lanes") else ()
         # At once: what listeners still take goes to disk only, and is acknowledged from there.
         await _stop(*(listener.stop() for listener in listeners), *(lane.stop(grace_s) for lane in lanes))

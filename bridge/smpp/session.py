@@ -40,6 +40,7 @@ from bridge.smpp.pdus import (
     BindTransmitterResp,
     DataSm,
     DeliverSm,
+    Outbind,
     Pdu,
     SubmitSm,
     SubmitSmResp,
@@ -101,7 +102,7 @@ class Session:
         self._heard = now
         self._active = now
         self._enquired: float | None = None
-        self._leave_by = now + session_init_s  # when OPEN, UNBINDING or UNBOUND has lasted too long
+        self._leave_by = now + session_init_s  # when OPEN, OUTBOUND, UNBINDING or UNBOUND has lasted too long
 
     # --- what the shell asks -----------------------------------------------------------------------------------------
 
@@ -134,7 +135,6 @@ class Session:
             deadlines.append(self._leave_by)
         return min(deadlines)
 
-    @property
     def unread(self) -> bytes:
         """The octets of the peer that have not been handled yet."""
         return self._framer.unread
@@ -178,7 +178,7 @@ class Session:
                 break
             del self._delivering[sequence]
             events.append(DeliveryFailed(token, "timeout"))
-        if self.state in (State.OPEN, State.BINDING):
+        if self.state in (State.OPEN, State.OUTBOUND, State.BINDING):
             if now >= self._leave_by:
                 self._close("session_init_timeout", events)
         elif self.state in (State.UNBINDING, State.UNBOUND):
@@ -197,6 +197,11 @@ class Session:
         return events
 
     # --- what the caller answers and asks ----------------------------------------------------------------------------
+
+    def outbind(self, system_id: str, password: str) -> None:
+        """Asks a peer that we have just connected to to bind as a receiver (3.4 §4.1.7). Raises EncodeError."""
+        self._out.append(encode(Outbind(system_id=system_id, password=password), self._next_sequence()))
+        self.state = State.OUTBOUND
 
     def accept_bind(
         self,
@@ -309,7 +314,10 @@ class Session:
             self._active = now
         match cell:
             case Status():
-                self._out.append(header_only(answer_id(item.command), cell, item.sequence))
+                # What came with 5.0 has no response in an older version.
+                unknown = cell is Status.RINVCMDID and self.version != "5.0"
+                answer = CommandId.GENERIC_NACK if unknown else answer_id(item.command)
+                self._out.append(header_only(answer, cell, item.sequence))
                 events.append(Violation(item.command, item.sequence, cell))
             case Do.ALIVE:
                 self._out.append(header_only(CommandId.ENQUIRE_LINK_RESP, Status.ROK, item.sequence))
@@ -366,7 +374,7 @@ class Session:
         elif command_id == CommandId.GENERIC_NACK:
             events.append(DeliveryFailed(delivery[0], "nack", status))
         else:
-            events.append(Delivered(delivery[0], status))
+            events.append(Delivered(delivery[0], status, command_id))
 
     def _take_bind(self, pdu: Bind) -> None:
         if self._bind is not pdu:

@@ -55,7 +55,7 @@ def test_the_window_of_deliveries() -> None:
     assert session.deliver_room == 1
 
 
-@pytest.mark.parametrize("state", [State.OPEN, State.BOUND_TX, State.UNBINDING, State.UNBOUND])
+@pytest.mark.parametrize("state", [State.OPEN, State.OUTBOUND, State.BOUND_TX, State.UNBINDING, State.UNBOUND])
 def test_only_receivers_and_transceivers_are_delivered_to(state: State) -> None:
     session = in_state(state)
     assert session.deliver_room == 0

@@ -11,7 +11,7 @@ import structlog
 from bridge.errors import Refusal, StoreUnavailable
 from bridge.listeners.smpp.capture import Tap
 from bridge.listeners.smpp.operations import Asked
-from bridge.listeners.smpp.ports import Account
+from bridge.listeners.smpp.ports import Account, Call
 from bridge.listeners.smpp.receivers import Handing, pdus_of
 from bridge.listeners.smpp.statuses import status_of
 from bridge.listeners.smpp.traffic import Traffic
@@ -49,8 +49,10 @@ _LAST_WORDS_S = 5.0  # for a client to read what we said before we closed
 class Connection(asyncio.Protocol):
     """A client's connection."""
 
-    def __init__(self, server: SmppServer) -> None:
+    def __init__(self, server: SmppServer, call: Call | None = None) -> None:
+        """`call`: we connected, for somebody to bind."""
         self._server = server
+        self._call = call
         self._transport: asyncio.Transport | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = float("inf")
@@ -71,7 +73,10 @@ class Connection(asyncio.Protocol):
         if not self._server.joined(self):
             self._transport.abort()
             return
-        self._arm()
+        if self._call is not None:
+            password = self._call.outbind.password
+            self.session.outbind(self._call.outbind.system_id, password.get_secret_value() if password else "")
+        self.flush()
 
     def data_received(self, data: bytes) -> None:
         if self.tap is not None:
@@ -83,6 +88,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
+        self._end_call(bound=False)
         if self._timer is not None:
             self._timer.cancel()
         if self._bind is not None:
@@ -136,7 +142,7 @@ class Connection(asyncio.Protocol):
 
     def unbind(self) -> None:
         """Asks the client to leave."""
-        if self.session.state in (State.OPEN, State.BINDING):
+        if self.session.state in (State.OPEN, State.OUTBOUND, State.BINDING):
             self._handle(self.session.close())
         else:
             self.session.unbind(self._server.monotonic())
@@ -208,7 +214,7 @@ class Connection(asyncio.Protocol):
     def _heard(self, event: Delivered | DeliveryFailed) -> None:
         """A deliver_sm was answered, or will not be."""
         if isinstance(event, Delivered):
-            self.traffic.heard(CommandId.DELIVER_SM_RESP, event.status, self._name or "")
+            self.traffic.heard(event.command, event.status, self._name or "")
         elif event.why == "nack":
             self.traffic.heard(CommandId.GENERIC_NACK, event.status, self._name or "")
         self._server.heard(self, event)
@@ -326,7 +332,10 @@ class Connection(asyncio.Protocol):
 
     async def _decide_bind(self, pdu: Bind) -> None:
         now = self._server.monotonic
-        status, account = await self._server.admit(pdu)
+        if self._call is not None and pdu.system_id != self._call.system_id:
+            status, account = Status.RBINDFAIL, None  # it would not get what we called for
+        else:
+            status, account = await self._server.admit(pdu)
         if account is None:
             log.warning("bind_refused", system_id=pdu.system_id[:16], status=status.name, peer=self.peer)
             self._handle(self.session.refuse_bind(pdu, status))
@@ -345,7 +354,12 @@ class Connection(asyncio.Protocol):
                      peer=self.peer)  # fmt: skip
         if self.session.state in _RECEIVING:
             self._server.receiving(self)
+            self._end_call(bound=True)
         self._handle(events)
+
+    def _end_call(self, *, bound: bool) -> None:
+        if self._call is not None and not self._call.bound.done():
+            self._call.bound.set_result(bound)
 
     @property
     def peer(self) -> str:

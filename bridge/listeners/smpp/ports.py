@@ -10,7 +10,7 @@ import msgspec
 from pydantic import SecretStr
 
 from bridge.errors import Refusal
-from bridge.listeners.smpp.settings import SmppAccount
+from bridge.listeners.smpp.settings import Outbind, SmppAccount
 from bridge.message import Message
 from bridge.store import Record, Wanted
 
@@ -22,6 +22,14 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     settings: SmppAccount
     region: str | None = None  # ISO 3166-1 alpha-2: where its national numbers belong
     validity_s: float = 172_800.0  # of a message that states none
+
+
+class Call(msgspec.Struct, frozen=True):
+    """A connection that we made, to have somebody bind on it."""
+
+    system_id: str  # who may bind
+    outbind: Outbind
+    bound: asyncio.Future[bool]  # to be done when that is decided
 
 
 class Intake(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -36,6 +37,7 @@ class Receivers:
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self._connections: deque[Connection] = deque()
+        self.call: Callable[[], None] | None = None  # brings somebody here
         outbox.sink = self
 
     def add(self, connection: Connection) -> None:
@@ -56,12 +58,19 @@ class Receivers:
     def room(self) -> int:
         """How many things fit in the windows of all binds now."""
         room = 0
+        if self.call is not None and self.missed:
+            self.call()
         for connection in self._connections:
             if connection.clogged and connection.session.state is not State.CLOSED:
                 # It does not read its submit_sm_resp: a receipt on another bind would overtake them.
                 return 0
             room += connection.session.deliver_room
         return room
+
+    @property
+    def missed(self) -> bool:
+        """True when something waits and nobody is bound to receive it."""
+        return not self._connections and self._outbox.waiting > 0
 
     def send(self, owed: Owed) -> None:
         """Sends it over the bind that has the most room; of several, over the one whose turn it is."""

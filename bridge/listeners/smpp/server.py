@@ -67,6 +67,7 @@ class SmppServer:
         self._server: asyncio.Server | None = None
         self._empty: asyncio.Future[None] | None = None
         self.port = 0
+        self.session_init_s = settings.session_init_timeout
         self.replace_accounts(accounts)
 
     def replace_accounts(self, accounts: Iterable[Account]) -> None:
@@ -126,7 +127,7 @@ class SmppServer:
             system_id = connection.account.settings.system_id if connection.account is not None else None
             count += system_id == capture.system_id
             if connection.tap is None:
-                unread = connection.session.unread
+                unread = connection.session.unread()
                 connection.tap = Tap(ends_of(connection), [capture], system_id=system_id, unread=unread)
             else:
                 connection.tap.add(capture)

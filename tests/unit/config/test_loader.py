@@ -148,7 +148,12 @@ limit: {}
         ("acme,", "acme, receipts: kanel,", 7, 'receipts: not a valid word; did you mean "kannel"?'),
         ("acme,", "acme, receipts: {idd: hex},", 7, 'receipts.idd: unknown key; did you mean "id"?'),
         ("acme,", "acme, receipts: {errors: {bared: '1'}},", 7, 'bared: not a valid word; did you mean "barred"?'),
-        ("acme,", "acme, receipts: {errors: {barred: '1234'}},", 7, "barred: an error code is 1 to 3 digits or letters"),
+        (
+            "acme,",
+            "acme, receipts: {errors: {barred: '1234'}},",
+            7,
+            "barred: an error code is 1 to 3 digits or letters",
+        ),
         ("acme,", "acme, receipts: {text: long},", 7, "receipts.text: must be true, false, or how many characters"),
         ("routes:", "retention: 30\nrouts:", 11, 'routs: unknown key; did you mean "routes"?'),
         ("send: [virtual]", "send: virtual", 11, "routes[0].send: must be a list"),
