@@ -18,7 +18,7 @@ from bridge.message import Message, Owed, Part, Plan, Reason, Report, ReportOn, 
 from bridge.sms.encoding import BINARY, TextError
 from bridge.sms.join import join, join_gapped
 from bridge.sms.segments import Concat, build_udh, element_of, merge_udh, parse_udh
-from bridge.store import Entry, Stage, Store
+from bridge.store import Entry, Stage, Store, cancelled
 
 PartsMissing = Literal["refuse", "send", "single"]
 
@@ -112,6 +112,17 @@ class Assembly:
         for mark in [mark for mark, (_, until) in islice(self._marks.items(), 1000) if until <= now]:
             del self._marks[mark]
 
+    def cancel(self, wanted: Callable[[Message], bool]) -> list[asyncio.Future[None]]:
+        """Ends messages whose parts have not all come, if any of their parts is wanted.
+
+        A future for each: done when it is on disk as cancelled, or StoreUnavailable when its parts wait on.
+        """
+        keys = [key for key, parts in self._sets.items() if any(wanted(part) for part in parts)]
+        return [self._end(key, [self._cancelled(self._sets[key])]) for key in keys]
+
+    def _cancelled(self, parts: Sequence[Message]) -> Entry:
+        return _joining(cancelled(_joined(parts, ""), self._clock()), parts, marked=False)
+
     def _join(self, key: _Key) -> None:
         parts = self._sets[key]
         try:
@@ -143,8 +154,7 @@ class Assembly:
     def _refuse(self, key: _Key) -> None:
         parts = self._sets[key]
         entry = rejected(_joined(parts, ""), Reason.PARTS_MISSING, "", self._clock())
-        # Without marks: should its client begin all over, that is a message like any other.
-        self._end(key, [msgspec.structs.replace(_joining(entry, parts), marks=())])
+        self._end(key, [_joining(entry, parts, marked=False)])
 
     def _gapped(self, parts: Sequence[Message]) -> Entry:
         segments = _segments(parts)
@@ -186,10 +196,10 @@ class Assembly:
             if owed:
                 self._on_owed(owed)
 
-        given = [_part(part) for part in _ordered(parts)]
+        given = [(part.message_id, _part(part)) for part in _ordered(parts)]
         self._store.attach(message_id, given, self._clock()).add_done_callback(attached)
 
-    def _end(self, key: _Key, entries: Sequence[Entry]) -> None:
+    def _end(self, key: _Key, entries: Sequence[Entry]) -> asyncio.Future[None]:
         """Stores what parts have become. They are acknowledged: if that fails, they wait for `sweep`."""
         parts = self._sets.pop(key)
         account = self._accounts.get(parts[0].account)
@@ -206,7 +216,9 @@ class Assembly:
             else:
                 self._sets[key] = parts + self._sets.get(key, [])
 
-        self._keep(entries).add_done_callback(stored)
+        kept = self._keep(entries)
+        kept.add_done_callback(stored)
+        return kept
 
 
 def rejected(message: Message, reason: Reason, text: str, now: float) -> Entry:
@@ -261,7 +273,7 @@ def _whole(parts: Sequence[Message]) -> bool:
 
 def _part(part: Message) -> Part:
     return Part(
-        part_id=part.message_id,
+        part_id=part.known_id or part.message_id,
         number=_number(part),
         report_on=part.report_on,
         intermediate=part.intermediate,
@@ -279,21 +291,21 @@ def _joined(parts: Sequence[Message], content: str | bytes) -> Message:
         binary=content if isinstance(content, bytes) else None,
         udh=merge_udh(segment.udh for segment in _segments(ordered)),
     )
-    if len(parts) == 1:
+    if len(parts) == 1 and message.known_id is None:
         return message
     return msgspec.structs.replace(
         message,
+        known_id=None,
         report_on=ReportOn.NEVER,
         intermediate=any(part.intermediate for part in parts),
         parts=tuple(map(_part, ordered)),
     )
 
 
-def _joining(entry: Entry, parts: Sequence[Message]) -> Entry:
-    """The entry as one that puts an end to `parts`."""
-    return msgspec.structs.replace(
-        entry, joins=tuple(part.message_id for part in parts), marks=tuple(map(_mark, parts))
-    )
+def _joining(entry: Entry, parts: Sequence[Message], *, marked: bool = True) -> Entry:
+    """The entry as one that puts an end to `parts`; not `marked`, they may come again and are like any others."""
+    marks = tuple(map(_mark, parts)) if marked else ()
+    return msgspec.structs.replace(entry, joins=tuple(part.message_id for part in parts), marks=marks)
 
 
 def _udh_of(segment: Segment) -> bytes:

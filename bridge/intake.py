@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from bridge.admission import Admission, Limits
 from bridge.assembly import Assembly, PartsLimits, rejected
 from bridge.errors import Refusal
 from bridge.message import Message, Owed, Plan, Reason, State
@@ -21,20 +22,15 @@ from bridge.routing.rules import Router
 from bridge.routing.senders import SenderRules, Senders
 from bridge.store import Entry, Queued, Stage, Store
 from bridge.telemetry import metrics
-from bridge.throttle import Bucket
 
 _SCHEDULE_MAX_S = 366 * 86400.0
 
 Verdicts = tuple[list[Refusal | None], "asyncio.Future[None] | None"]
 
 
-class AccountLimits(PartsLimits, Protocol):
+class AccountLimits(Limits, PartsLimits, Protocol):
     """What intake needs to know of an account."""
 
-    @property
-    def rate(self) -> float | None: ...
-    @property
-    def burst(self) -> int | None: ...
     @property
     def max_parts(self) -> int: ...
     @property
@@ -44,7 +40,7 @@ class AccountLimits(PartsLimits, Protocol):
 class LanePort(Protocol):
     """The way into a provider's lane."""
 
-    def reserve(self) -> bool:
+    def reserve(self, *, urgent: bool = False) -> bool:
         """True when one more message may wait in memory; False: it goes on disk only, and the lane will fetch it."""
 
     def offer(self, queued: Sequence[Queued]) -> None:
@@ -80,25 +76,19 @@ class Intake:
         self._on_owed = on_owed
         self._storing = 0  # messages on their way to disk
         self._assembly = Assembly(store, entry=self._entry, keep=self._keep, on_owed=on_owed, clock=clock)
-        self._buckets: dict[str, Bucket] = {}
+        self._admission = Admission(store, clock)
         self.configure(router, accounts, capabilities)
 
     def configure(
         self, router: Router, accounts: Mapping[str, AccountLimits], capabilities: Mapping[str, Capabilities]
     ) -> None:
-        """Takes over a new configuration; rates start anew only for accounts whose rate changed."""
+        """Takes over a new configuration; rates start anew only for accounts whose rate changed, quotas never."""
         self._router = router
         self._accounts = accounts
         self._capabilities = capabilities
         self._senders = {name: SenderRules(a.senders) for name, a in accounts.items() if a.senders is not None}
         self._assembly.configure(accounts)
-        old = self._buckets
-        self._buckets = {}
-        for name, account in accounts.items():
-            if account.rate is not None:
-                bucket = Bucket(account.rate, account.burst)
-                same = name in old and (old[name].rate_per_s, old[name].burst) == (bucket.rate_per_s, bucket.burst)
-                self._buckets[name] = old[name] if same else bucket
+        self._admission.configure(accounts)
 
     def next_id(self) -> int:
         """The id of the next message. Raises StoreUnavailable."""
@@ -153,6 +143,7 @@ class Intake:
                 entry = self._entry(message)
                 if isinstance(entry, Refusal):
                     verdict = entry
+                    self._admission.give_back(message)
                 else:
                     entries.append(entry)
             verdicts.append(verdict)
@@ -166,6 +157,21 @@ class Intake:
         """Keeps a message that cannot be sent as rejected, so that its sender is told like of any other failure."""
         entry = rejected(message, Reason(refusal.reason), refusal.text, self._clock())
         return asyncio.shield(self._keep([entry]))
+
+    def room(self, account: str) -> tuple[int, float]:
+        """How many messages of a paced account to read now, and when there are none, for how long not to: seconds."""
+        return self._admission.room(account)
+
+    def replacement(self, message: Message) -> Entry | Refusal:
+        """The entry for a message that takes the place of one that waits: it was admitted with that one."""
+        return self._entry(message, in_memory=False) if message.account in self._accounts else _no_account()
+
+    def cancel_parts(self, wanted: Callable[[Message], bool]) -> list[asyncio.Future[None]]:
+        """Ends messages whose parts have not all come, if any of their parts is wanted.
+
+        A future for each: done when it is on disk as cancelled, or StoreUnavailable when its parts wait on.
+        """
+        return self._assembly.cancel(wanted)
 
     def recover(self) -> None:
         """Takes up the parts that an earlier process kept."""
@@ -188,12 +194,7 @@ class Intake:
             refusal = self._check(message)
             if refusal is not None:
                 return refusal
-        bucket = self._buckets.get(message.account)
-        if bucket is not None:
-            now = self._clock()
-            if not bucket.take(1, now):
-                return Refusal(Reason.THROTTLED, "over the account's rate", retry_after_s=bucket.wait_s(now))
-        return None
+        return self._admission.refuse(message)
 
     def _check(self, message: Message) -> Refusal | None:
         account = self._accounts.get(message.account)
@@ -215,7 +216,7 @@ class Intake:
         sender = message.source if rules is None else rules.sender_of(message.source)
         return message if sender == message.source else msgspec.structs.replace(message, source=sender)
 
-    def _entry(self, message: Message) -> Entry | Refusal:
+    def _entry(self, message: Message, *, in_memory: bool = True) -> Entry | Refusal:
         plan = self._plan(message)
         if isinstance(plan, Refusal):
             return plan
@@ -226,7 +227,8 @@ class Intake:
         deliver_at = message.deliver_at
         if deliver_at is not None and deliver_at > now:
             return Entry(message=message, plan=plan, stage=Stage.QUEUED, next_at=deliver_at, state=State.SCHEDULED)
-        stage = Stage.LEASED if self._lanes[plan[0]].reserve() else Stage.QUEUED
+        leased = in_memory and self._lanes[plan[0]].reserve(urgent=message.priority > 0)
+        stage = Stage.LEASED if leased else Stage.QUEUED
         return Entry(message=message, plan=plan, stage=stage, next_at=now)
 
     def _plan(self, message: Message) -> Plan | Refusal:
@@ -259,9 +261,11 @@ class Intake:
         self._storing -= len(entries)
         failed = done.exception() is not None
         offers: dict[str, list[Queued]] = {}
-        if not failed:
-            submitted = [entry.message for entry in entries if not entry.joins and entry.stage is not Stage.FINAL]
-            for message in (*submitted, *parts):
+        submitted = [entry.message for entry in entries if not entry.joins and entry.stage is not Stage.FINAL]
+        for message in (*submitted, *parts):
+            if failed:
+                self._admission.give_back(message)
+            else:
                 metrics.accepted.add(message.listener, message.account)
         for entry in entries:
             if entry.stage is Stage.LEASED:

@@ -8,8 +8,11 @@ from bridge.cli.bench import bench
 from bridge.cli.check import check
 from bridge.cli.demo import demo
 from bridge.cli.passwords import hash_password
+from bridge.cli.provider import provider
+from bridge.cli.provider_api import add_to
 from bridge.cli.run import run
 from bridge.cli.send import send
+from bridge.cli.sessions import sessions
 from bridge.cli.trace import trace
 
 app = typer.Typer(
@@ -19,8 +22,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (run, check, demo, send, trace, bench, hash_password):
+for _command in (run, check, demo, send, trace, sessions, bench, hash_password):
     app.command(_command.__name__.replace("_", "-"))(_command)
+add_to(provider)
+app.add_typer(provider)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ unknown key; did you mean "password"?`. Values that came from `${…}` are never
 
 from __future__ import annotations
 
+import grp
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from bridge.config.problems import KeyPath, Problem, hint, written
 from bridge.config.schema import Config
 from bridge.config.secrets import Substitution
 from bridge.errors import ConfigError
+from bridge.listeners.control.settings import SOCKET_PATH_MAX
 from bridge.providers._contract import ProviderSettings
 
 if TYPE_CHECKING:
@@ -109,11 +111,11 @@ def _problem(detail: ErrorDetails, data: Any) -> Problem:
         return Problem(path, f'the key "{detail["loc"][-1]}" is missing')
     if kind == "extra_forbidden":
         return Problem(path, f"unknown key{hint(path[-1], _keys_at(path[:-1], data))}")
-    if detail["loc"][-1] == "[key]":
+    if detail["loc"][-1] == "[key]" and kind != "enum":
         return Problem(path, "a name is made of a-z, 0-9, _ and -, and begins with a letter or digit")
     if detail["input"] is None:
         return Problem(path, "is empty: give it a value, or remove the key")
-    if kind == "literal_error":
+    if kind in ("literal_error", "enum"):
         words = [word.strip(" '") for word in detail["ctx"]["expected"].replace(" or ", ",").split(",")]
         return Problem(path, f"not a valid word{hint(detail['input'], words)}")
     return Problem(path, _TEXTS.get(kind) or text.removeprefix("Value error, ").replace("Input should", "must"))
@@ -177,11 +179,35 @@ def _doubts(config: Config) -> Iterator[Problem]:
         for kind in _LISTENERS:
             if getattr(account, kind) is not None and served and kind not in served:
                 yield Problem(("accounts", name, kind), f"there is no {kind} listener for it")
+    asked_for = any(each.tls is not None and each.tls.client_ca is not None for each in config.listeners.smpp)
+    for name, account in config.accounts.items():
+        if account.smpp is not None and account.smpp.certificate is not None and served and not asked_for:
+            yield Problem(
+                ("accounts", name, "smpp", "certificate"),
+                "no smpp listener asks for certificates (tls.client_ca), so this account cannot bind",
+            )
+    yield from _control_doubts(config)
     for name, settings in config.providers.items():
         capabilities = providers.load(settings.type).Provider.capabilities
         if capabilities.push_reports and config.public_url is None:
             rest = "only polling tells of them" if capabilities.poll_reports else "nothing else tells of them"
             yield Problem(("providers", name), f'its reports come by callback, which needs a "public_url"; {rest}')
+
+
+def _control_doubts(config: Config) -> Iterator[Problem]:
+    """Whether the control socket can be made, as far as that can be told from here."""
+    path, group = config.control_path, config.control.group
+    if len(os.fsencode(path)) > SOCKET_PATH_MAX:
+        yield Problem(
+            ("store",), 'a control socket beside it has too long a path; set "control.socket" to a shorter one'
+        )
+    elif config.control.socket is not None and not path.parent.is_dir():
+        yield Problem(("control", "socket"), f"there is no folder {path.parent} yet, and the daemon will not make it")
+    if group is not None:
+        try:
+            grp.getgrnam(group)
+        except KeyError:
+            yield Problem(("control", "group"), f'this machine has no group "{group}"')
 
 
 def _bared(config: Config, document: Document, path: Path) -> Iterator[Problem]:

@@ -25,15 +25,17 @@ from pydantic import (
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from bridge import providers
+from bridge.admission import Counted, Quota
 from bridge.assembly import PartsMissing
 from bridge.config.problems import hint
+from bridge.listeners.control.settings import Control
 from bridge.listeners.http.settings import HttpAccount, HttpListener
 from bridge.listeners.smpp.settings import SmppAccount, SmppListener
 from bridge.listeners.smtp.settings import Mail, SmtpAccount, SmtpListener
 from bridge.providers._contract import ProviderSettings
 from bridge.routing.rules import InboundRule, Route
 from bridge.routing.senders import Senders
-from bridge.values import Duration, Rate, Settings
+from bridge.values import Duration, Network, Rate, Settings
 
 _HOUR_S = 3600.0
 _DAY_S = 86400.0
@@ -58,6 +60,10 @@ class Account(Settings):
     http: HttpAccount | None = None
     rate: Rate | None = None  # messages a second it may submit; None: no limit
     burst: int | None = Field(default=None, ge=1)  # messages above the rate at once; None: one second's worth
+    rate_counts: Counted = "messages"  # what is submitted, or the short messages that it takes
+    over_rate: Literal["reject", "pace"] = "reject"  # pace: SMPP clients are read no faster; others are refused
+    quota: Quota | None = None  # None: no limit
+    networks: list[Network] | None = Field(default=None, min_length=1)  # where it may connect from; None: everywhere
     region: str | None = None  # ISO 3166 alpha-2: where its national numbers belong; None: international ones only
     validity: Duration = 48 * _HOUR_S  # of messages that state none
     senders: Senders | None = None  # None: any
@@ -79,6 +85,8 @@ class Account(Settings):
             raise ValueError("an account needs at least one of smpp, smtp and http")
         if self.burst is not None and self.rate is None:
             raise ValueError("a burst needs a rate")
+        if self.over_rate == "pace" and self.rate is None:
+            raise ValueError("over_rate: pace needs a rate")
         return self
 
 
@@ -87,6 +95,19 @@ class Limits(Settings):
 
     memory: int = Field(default=20_000, ge=1)  # messages held in memory
     queue: int = Field(default=5_000_000, ge=1)  # messages waiting on disk
+
+
+class Lockout(Settings):
+    """Who gives wrong passwords or API keys, and is not listened to for a while."""
+
+    failures: int = Field(default=10, ge=1)  # of one account from one address
+    address_failures: int = Field(default=50, ge=1)  # of all accounts from one address
+    duration: Duration = Field(default=300.0, alias="for")  # doubles each time, up to an hour or this, if longer
+
+    @property
+    def limits(self) -> tuple[int, int, float]:
+        """All of them, the duration in seconds."""
+        return self.failures, self.address_failures, self.duration
 
 
 class Log(Settings):
@@ -147,7 +168,9 @@ class Config(Settings):
     routes: list[Route] = Field(default_factory=list)  # the first that matches
     inbound: list[InboundRule] = Field(default_factory=list)  # the first that matches
     mail: Mail | None = None  # None: no reports and inbound messages by mail
+    control: Control = Control()
     limits: Limits = Limits()
+    lockout: Lockout = Lockout()
     retention: Duration = 30 * _DAY_S  # how long a finished message is kept
     log: Log = Log()
 
@@ -173,6 +196,14 @@ class Config(Settings):
     def store_path(self) -> Path:
         """The file of the store; a relative one counts from the working directory."""
         return Path(self.store.removeprefix(_SQLITE))
+
+    @property
+    def control_path(self) -> Path:
+        """The control socket: where it is configured, else beside the store."""
+        if self.control.socket is not None:
+            return Path(self.control.socket)
+        store = self.store_path
+        return store.with_name(store.name + ".sock")
 
 
 def json_schema() -> str:

@@ -2,10 +2,11 @@
 
 A session begins OPEN. A bind makes it BINDING until somebody has decided on it; meanwhile nothing more is read, so
 that what a hasty client sent behind its bind is judged by the state the bind leads to. Accepted, it is BOUND_TX,
-BOUND_RX or BOUND_TRX: which of the two directions of messages it carries. Either side ends it with unbind. Ours makes
-it UNBINDING: the peer may still answer what we asked, and what it asks anew is refused as temporary, because it could
-not know. The peer's makes it UNBOUND: we owe it the responses to what it had asked, then unbind_resp, and the one who
-asked to unbind hangs up. CLOSED is the end, from everywhere.
+BOUND_RX or BOUND_TRX: which of the two directions of messages it carries. Where we connected, and sent outbind, it is
+OUTBOUND instead of OPEN: only a receiver may bind. Either side ends it with unbind. Ours makes it UNBINDING: the peer
+may still answer what we asked, and what it asks anew is refused as temporary, because it could not know. The peer's
+makes it UNBOUND: we owe it the responses to what it had asked, then unbind_resp, and the one who asked to unbind hangs
+up. CLOSED is the end, from everywhere.
 
 A cell is a `Do`, or a `Status`: refuse with it. BINDING and CLOSED have no cells, since nothing is read in them. Where
 3.4 Table 2-1 and 5.0 Table 2-1 differ, the more lenient reading stands: replace_sm on a transceiver (an omission of
@@ -17,7 +18,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
-from bridge.smpp.enums import CommandId, Status
+from bridge.smpp.enums import CommandId, Status, answer_id
 
 
 class State(IntEnum):
@@ -31,6 +32,7 @@ class State(IntEnum):
     UNBINDING = 5  # we sent unbind
     UNBOUND = 6  # the peer sent unbind
     CLOSED = 7
+    OUTBOUND = 8  # we connected and sent outbind: a receiver is to bind (5.0 §2.2)
 
 
 class Do(IntEnum):
@@ -42,7 +44,7 @@ class Do(IntEnum):
     ALIVE = 4  # answer enquire_link
     UNBIND = 5  # answer unbind once everything else is answered
     TURN_AWAY = 6  # answer unbind with RINVBNDSTS, then close
-    SETTLE = 7  # a response to our deliver_sm
+    SETTLE = 7  # a response to our deliver_sm or data_sm
     FAIL = 8  # a generic_nack to something of ours
     LEAVE = 9  # a response to our unbind: close
     PASS = 10  # nothing more than a sign of life
@@ -79,6 +81,7 @@ _ROWS: Final[dict[CommandId, tuple[_Cell, ...]]] = {
     CommandId.ALERT_NOTIFICATION:  (Do.NACK,      Do.NACK,      Do.NACK,      Do.NACK,      Do.NACK,      Do.NACK),
     CommandId.OUTBIND:             (Do.NACK,      Do.NACK,      Do.NACK,      Do.NACK,      Do.NACK,      Do.NACK),
     CommandId.DELIVER_SM_RESP:     (Do.IGNORE,    Do.IGNORE,    Do.SETTLE,    Do.SETTLE,    Do.SETTLE,    Do.SETTLE),
+    CommandId.DATA_SM_RESP:        (Do.IGNORE,    Do.IGNORE,    Do.SETTLE,    Do.SETTLE,    Do.SETTLE,    Do.SETTLE),
     CommandId.ENQUIRE_LINK_RESP:   (Do.IGNORE,    Do.PASS,      Do.PASS,      Do.PASS,      Do.PASS,      Do.PASS),
     CommandId.UNBIND_RESP:         (Do.IGNORE,    Do.IGNORE,    Do.IGNORE,    Do.IGNORE,    Do.LEAVE,     Do.IGNORE),
     CommandId.GENERIC_NACK:        (Do.IGNORE,    Do.FAIL,      Do.FAIL,      Do.FAIL,      Do.FAIL,      Do.FAIL),
@@ -87,7 +90,6 @@ _ROWS: Final[dict[CommandId, tuple[_Cell, ...]]] = {
     CommandId.BIND_TRANSCEIVER_RESP:        (Do.IGNORE,) * 6,
     CommandId.SUBMIT_SM_RESP:               (Do.IGNORE,) * 6,
     CommandId.SUBMIT_MULTI_RESP:            (Do.IGNORE,) * 6,
-    CommandId.DATA_SM_RESP:                 (Do.IGNORE,) * 6,
     CommandId.QUERY_SM_RESP:                (Do.IGNORE,) * 6,
     CommandId.CANCEL_SM_RESP:               (Do.IGNORE,) * 6,
     CommandId.REPLACE_SM_RESP:              (Do.IGNORE,) * 6,
@@ -100,3 +102,17 @@ _ROWS: Final[dict[CommandId, tuple[_Cell, ...]]] = {
 TABLE: Final[dict[tuple[int, int], _Cell]] = {
     (state, command): cell for command, cells in _ROWS.items() for state, cell in zip(_COLUMNS, cells, strict=True)
 }
+# Whom we called is as anybody who is not bound, but that it may not bind to send alone.
+TABLE.update({(State.OUTBOUND, command): TABLE[State.OPEN, command] for command in _ROWS})
+TABLE[State.OUTBOUND, CommandId.BIND_TRANSMITTER] = _WRONG
+
+
+def refusal_of(state: State, command_id: int, status: Status) -> tuple[int, Status]:
+    """What answers a request that is malformed in the way of `status`: command_id and command_status.
+
+    A PDU out of its place is that first, whatever is in it: nothing else of it means anything there.
+    """
+    cell = TABLE.get((state, command_id))
+    if cell is Do.NACK:
+        return CommandId.GENERIC_NACK, Status.RINVBNDSTS
+    return answer_id(command_id), cell if isinstance(cell, Status) else status

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from bridge.message import Inbound, Message, Owed, Part, Plan, Reason, Report, State
+from bridge.message import Inbound, Message, Owed, Part, Plan, Reason, Report, State, Usage, owed_for
 
 Event = dict[str, Any]  # one step of a timeline: at, event, and what belongs to it
 
@@ -49,6 +49,27 @@ class Queued(msgspec.Struct, kw_only=True, gc=False):
     step: int = 0  # index into plan: the provider that has it now
     attempts: int = 0  # made at that provider
     begun: bool = False  # an attempt was under way when its lane last heard of it: may have been sent
+    under_way: bool = False  # its lane has taken it to send it
+    withdrawn: bool = False  # it was changed since: this one is not to be sent
+
+
+def cancelled(message: Message, now: float) -> Entry:
+    """A message that its account has taken back."""
+    report = Report(state=State.DELETED, reason=Reason.CANCELLED, at=now)
+    return Entry(
+        message=message,
+        plan=Plan(),
+        stage=Stage.FINAL,
+        next_at=None,
+        state=State.DELETED,
+        reason=Reason.CANCELLED,
+        owed=owed_for(message, report, now),
+    )
+
+
+# What becomes of a message that no provider has yet: a final entry ends it, a queued one takes its place; None: nothing
+Alter = Callable[[Message], Entry | None]
+Wanted = Callable[[Message], bool]
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -105,10 +126,11 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     lane: str
     goes_on: bool  # a failure is not the end: the plan has a next provider for it
     decode: Callable[[], Message]
+    reason: Reason | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
-    """What a report changes: the new state (None: nothing), its reason, and who is to be told."""
+    """What a report changes: the state and its reason (None: nothing), and who is to be told."""
 
     state: State | None
     reason: Reason | None = None
@@ -150,10 +172,22 @@ class Store(Protocol):
         At most `limit`, and none that came more than `span_s` before the newest part.
         """
 
-    def attach(self, message_id: int, parts: Sequence[Part], now: float) -> asyncio.Future[list[Owed] | None]:
-        """Gives waiting parts to a message that was joined without them; gives what is owed for them now.
+    def attach(
+        self, message_id: int, parts: Sequence[tuple[int, Part]], now: float
+    ) -> asyncio.Future[list[Owed] | None]:
+        """Gives waiting parts, each with its own message id, to a message that was joined without them.
 
-        Only when it is final already; otherwise they are told with the others. None: there is no such message.
+        Gives what is owed for them now, if it is final already; otherwise they are told with the others. None: there
+        is no such message.
+        """
+
+    def usage(self) -> list[Usage]:
+        """What accounts have used of their quotas (at start)."""
+
+    def keep_usage(self, gather: Callable[[], Sequence[Usage]]) -> asyncio.Future[None]:
+        """Keeps what accounts have used, before whatever is kept after it.
+
+        `gather` is asked when the write begins, so that one write does for many messages; perhaps more than once.
         """
 
     def begin(self, message_ids: Sequence[int]) -> asyncio.Future[None]:
@@ -162,11 +196,27 @@ class Store(Protocol):
     def lanes(self) -> asyncio.Future[list[str]]:
         """The lanes of messages that are not final."""
 
+    def depths(self) -> asyncio.Future[dict[str, int]]:
+        """How many messages wait for each lane, on disk and in memory; it looks at each of them."""
+
     def settle(self, settlements: Sequence[Settlement]) -> asyncio.Future[list[Owed]]:
         """Keeps what came of attempts; gives what is owed now."""
 
     def claim(self, lane: str, limit: int, now: float) -> asyncio.Future[tuple[list[Queued], float | None]]:
-        """Leases due messages to a lane; and when the next one is due (None: there is none)."""
+        """Leases due messages to a lane, urgent ones first; and when the next one is due (None: there is none)."""
+
+    def change(self, message_ids: Sequence[int], alter: Alter, now: float) -> asyncio.Future[list[Entry | None]]:
+        """Puts what `alter` makes of messages in their place, as long as no provider has, or may have, them.
+
+        Gives for each what it has become; None when it was left as it was. Whoever asks keeps lanes from sending them
+        meanwhile. `alter` may be called again when its transaction was undone, and raises nothing.
+        """
+
+    async def waiting(self, account: str, destination: str, before: int, wanted: Wanted) -> list[int]:
+        """The ids, below `before`, of an account's messages to a number that no provider has yet, oldest first.
+
+        Those too that are being written; `wanted` is asked about each, in another thread.
+        """
 
     def awaiting(self, lane: str, limit: int, now: float) -> asyncio.Future[tuple[list[Awaiting], float | None]]:
         """Messages with the provider whose report is due; and when the next one will be."""
@@ -202,6 +252,9 @@ class Store(Protocol):
 
     def find(self, message_id: int) -> asyncio.Future[Record | None]:
         """A message by its id, or by the id of one of its parts."""
+
+    def known(self, known_id: int) -> asyncio.Future[list[Record]]:
+        """The messages that a client knows by an id; and a part, as a message that is accepted, while it waits."""
 
     def find_ref(self, account: str, client_ref: str, limit: int = 100) -> asyncio.Future[list[Record]]:
         """Messages of an account by its own reference, newest first."""

@@ -41,9 +41,8 @@ def row_from_entry(entry: Entry) -> Row:
         event |= {"event": "refused", "reason": entry.reason}
     return (
         message.message_id, message.account, message.client_ref, int(entry.stage), entry.plan[0] if entry.plan else "",
-        entry.next_at, int(entry.state), plain(entry.reason), text_of_plan(entry.plan), message.accepted_at,
-        pack(message),
-        line_of(event),
+        entry.next_at, int(entry.state), plain(entry.reason), text_of_plan(entry.plan), message.priority,
+        message.accepted_at, pack(message), line_of(event),
     )  # fmt: skip
 
 

@@ -12,10 +12,25 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bridge.errors import StoreUnavailable
-from bridge.message import FINAL, Inbound, Message, Owed, Part, Report, State
-from bridge.store import Awaiting, Decide, Entry, Event, Queued, Record, Recorded, Settlement, Stage, Standing
+from bridge.message import FINAL, Inbound, Message, Owed, Part, Reason, Report, State, Usage
+from bridge.store import (
+    Alter,
+    Awaiting,
+    Decide,
+    Entry,
+    Event,
+    Queued,
+    Record,
+    Recorded,
+    Settlement,
+    Stage,
+    Standing,
+    Wanted,
+)
 from bridge.store.attaching import attach, joined, owed_with_attached
+from bridge.store.changes import change, due, waiting
 from bridge.store.database import SQL, hold, migrate, open_file
+from bridge.store.lookup import find, known
 from bridge.store.rows import (
     STATES,
     Row,
@@ -149,6 +164,8 @@ class SqliteStore:
             if parts:
                 rows = [(part.message_id, part.accepted_at, pack(part)) for part in parts]
                 cursor.executemany(SQL["keep_part"], rows)
+                shared = [(part.known_id, part.message_id) for part in parts if part.known_id is not None]
+                cursor.executemany(SQL["share"], shared)
             self.queued += sum(entry.stage <= Stage.LEASED for entry in entries)
             cursor.executemany(SQL["accept"], [row_from_entry(entry) for entry in entries])
             for entry in entries:
@@ -158,6 +175,8 @@ class SqliteStore:
                     cursor.executemany(SQL["join_part"], [(message_id, mark, part_id) for part_id, mark in marks])
                 if entry.owed:
                     self._owe(cursor, entry.message.message_id, entry.owed)
+                if entry.message.known_id is not None:
+                    cursor.execute(SQL["share"], (entry.message.known_id, entry.message.message_id))
 
         return self._writer.write(run, len(entries) + len(parts))
 
@@ -169,7 +188,9 @@ class SqliteStore:
         """Marks of the last parts that were joined, and their messages, oldest first."""
         return joined(self._connection, span_s, limit)
 
-    def attach(self, message_id: int, parts: Sequence[Part], now: float) -> asyncio.Future[list[Owed] | None]:
+    def attach(
+        self, message_id: int, parts: Sequence[tuple[int, Part]], now: float
+    ) -> asyncio.Future[list[Owed] | None]:
         """Gives waiting parts to a message that was joined without them; gives what is owed for them now."""
 
         def run(cursor: sqlite3.Cursor) -> list[Owed] | None:
@@ -183,13 +204,25 @@ class SqliteStore:
 
         return self._writer.write(run, len(parts))
 
+    def usage(self) -> list[Usage]:
+        """What accounts have used of their quotas."""
+        return self._connection.execute(SQL["usage"]).fetchall()
+
+    def keep_usage(self, gather: Callable[[], Sequence[Usage]]) -> asyncio.Future[None]:
+        """Keeps what accounts have used, before whatever is kept after it."""
+
+        def run(cursor: sqlite3.Cursor) -> None:
+            cursor.executemany(SQL["keep_usage"], gather())
+
+        return self._writer.write(run)
+
     # --- out ----------------------------------------------------------------------------------------------------
 
     def claim(self, lane: str, limit: int, now: float) -> asyncio.Future[tuple[list[Queued], float | None]]:
         """Leases due messages to a lane; and when the next one is due."""
 
         def run(cursor: sqlite3.Cursor) -> tuple[list[Queued], float | None]:
-            rows = cursor.execute(SQL["due"], (lane, now, limit)).fetchall()
+            rows = due(cursor, lane, limit, now)
             cursor.executemany(SQL["lease"], [(now + _LEASE_S, row[0]) for row in rows])
             (next_due,) = cursor.execute(SQL["next_due"], (Stage.QUEUED, lane)).fetchone()
             queued = [
@@ -217,6 +250,10 @@ class SqliteStore:
     def lanes(self) -> asyncio.Future[list[str]]:
         """The lanes of messages that are not final."""
         return self._read(lambda connection: [row[0] for row in connection.execute(SQL["lanes"])])
+
+    def depths(self) -> asyncio.Future[dict[str, int]]:
+        """How many messages wait for each lane."""
+        return self._read(lambda connection: dict(connection.execute(SQL["depths"]).fetchall()))
 
     def settle(self, settlements: Sequence[Settlement]) -> asyncio.Future[list[Owed]]:
         """Keeps what came of attempts; gives what is owed now."""
@@ -260,6 +297,26 @@ class SqliteStore:
                 self._record(cursor, done.lane, report_from_bytes(body), now, recorded)
             self._parked -= cursor.execute(SQL["unpark"], key).rowcount
         return recorded.owed
+
+    # --- changes ------------------------------------------------------------------------------------------------
+
+    def change(self, message_ids: Sequence[int], alter: Alter, now: float) -> asyncio.Future[list[Entry | None]]:
+        """Puts what `alter` makes of messages in their place, as long as no provider has, or may have, them."""
+
+        def run(cursor: sqlite3.Cursor) -> list[Entry | None]:
+            entries = [change(cursor, message_id, alter, now) for message_id in message_ids]
+            for entry in entries:
+                if entry is not None and entry.stage is Stage.FINAL:
+                    self.queued -= 1
+                    self._owe(cursor, entry.message.message_id, entry.owed)
+            return entries
+
+        return self._writer.write(run, len(message_ids))
+
+    async def waiting(self, account: str, destination: str, before: int, wanted: Wanted) -> list[int]:
+        """The ids of messages that no provider has yet, those too that were only handed over to be written."""
+        await self._writer.write(lambda cursor: None)  # what was asked before this is on disk then
+        return await self._read(lambda connection: waiting(connection, account, destination, before, wanted))
 
     # --- back ---------------------------------------------------------------------------------------------------
 
@@ -318,6 +375,7 @@ class SqliteStore:
             cursor.execute(SQL["finish"], (int(verdict.state), plain(verdict.reason), now, line, message_id))
             self.queued -= stage <= Stage.LEASED
             self._attached.discard(message_id)
+        if verdict.owed:
             self._owe(cursor, message_id, verdict.owed)
             recorded.owed += verdict.owed
 
@@ -337,10 +395,10 @@ class SqliteStore:
                 row = cursor.execute(SQL["standing_by_leg"], (report.provider_ref, provider)).fetchone()
         if row is None:
             return None, 0, 0
-        message_id, number, lane, body, stage, else_at = row
+        message_id, number, lane, body, stage, else_at, reason = row
         self._sent.pop(message_id, None)
-        goes_on = else_at is not None
-        return Standing(STATES[number], lane, goes_on, lambda: message_from_bytes(body)), message_id, stage
+        goes_on, known = else_at is not None, Reason(reason) if reason else None
+        return Standing(STATES[number], lane, goes_on, lambda: message_from_bytes(body), known), message_id, stage
 
     def go_on(self, message_ids: Sequence[int], now: float) -> asyncio.Future[list[str]]:
         """Queues messages with a provider, whose time there is over, for their plan's next one; gives those lanes."""
@@ -381,6 +439,9 @@ class SqliteStore:
         return self._writer.write(run, len(inbound))
 
     def _owe(self, cursor: sqlite3.Cursor, message_id: int | None, owed: Sequence[Owed]) -> None:
+        message, report = (owed[0].message, owed[0].report) if owed else (None, None)
+        if message is not None and message.intermediate and report is not None and report.state in FINAL:
+            _forget_news(cursor, message_id)
         for number, item in enumerate(owed, self._next_owed):
             item.owed_id = number
         self._next_owed += len(owed)
@@ -442,7 +503,11 @@ class SqliteStore:
     def find(self, message_id: int) -> asyncio.Future[Record | None]:
         """A message by its id, or by the id of one of its parts."""
 
-        return self._read(lambda connection: _find(connection, message_id))
+        return self._read(lambda connection: find(connection, message_id))
+
+    def known(self, known_id: int) -> asyncio.Future[list[Record]]:
+        """The messages that a client knows by an id; and a part, as a message that is accepted, while it waits."""
+        return self._read(lambda connection: known(connection, known_id))
 
     def find_ref(self, account: str, client_ref: str, limit: int = 100) -> asyncio.Future[list[Record]]:
         """Messages of an account by its own reference, newest first."""
@@ -484,6 +549,8 @@ class SqliteStore:
             more_are_old = len(rows) == limit and self._accepted_at(rows[-1][0]) < before
             self._purged_to = rows[-1][0] if more_are_old else 0
             cursor.executemany(SQL["forget"], old)
+            if cursor.execute(SQL["any_shared"]).fetchone()[0]:
+                cursor.executemany(SQL["forget_shared"], [(message_id, message_id) for (message_id,) in old])
             cursor.executemany(SQL["forget_parts"], old)
             cursor.executemany(SQL["forget_legs"], old)
             cursor.execute(SQL["purge_seen"], (before,))
@@ -497,21 +564,8 @@ class SqliteStore:
         return message_from_bytes(body).accepted_at
 
 
-def find_record(path: Path, message_id: int) -> Record | None:
-    """A message from the file of a store, also while another process uses it. Raises StoreUnavailable."""
-    try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        try:
-            return _find(connection, message_id)
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        raise StoreUnavailable(f"{path} cannot be read: {error}") from None
-
-
-def _find(connection: sqlite3.Connection, message_id: int) -> Record | None:
-    row = connection.execute(SQL["find"], (message_id,)).fetchone()
-    if row is None:
-        part = connection.execute(SQL["find_by_part"], (message_id,)).fetchone()
-        row = connection.execute(SQL["find"], part).fetchone() if part and part[0] is not None else None
-    return record_from_row(row) if row else None
+def _forget_news(cursor: sqlite3.Cursor, message_id: int | None) -> None:
+    """The end of a message is to be told: what is not final is no news of it any more."""
+    for *key, body in cursor.execute(SQL["owed_of"], (message_id,)).fetchall():
+        if report_from_bytes(body).state not in FINAL:
+            cursor.execute(SQL["handed"], key)

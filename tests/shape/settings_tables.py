@@ -12,10 +12,14 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from bridge import providers
+from bridge.admission import Quota
 from bridge.config.document import Document
 from bridge.config.problems import KeyPath
-from bridge.config.schema import Account, Config, Limits, Log
+from bridge.config.schema import Account, Config, Limits, Lockout, Log
+from bridge.listeners.certificates import Certificate
+from bridge.listeners.control.settings import Control
 from bridge.listeners.http.settings import HttpAccount, HttpListener
+from bridge.listeners.smpp import profiles
 from bridge.listeners.smpp.settings import SmppAccount, SmppListener
 from bridge.listeners.smtp.settings import Mail, SmtpAccount, SmtpListener
 from bridge.providers._contract import ProviderSettings
@@ -36,6 +40,7 @@ _WORDS = {
     rules._source_pattern: "pattern",
     rules._keyword: "word",
     source_of: "sender",
+    profiles._characters: "`true`, `false`, or 0 to 50",
     bool: "`true` or `false`",
     int: "whole number",
     str: "text",
@@ -62,7 +67,10 @@ SECTIONS = (
     Section("tls", Tls, ("listeners", "smpp", 0, "tls")),
     Section("accounts.NAME", Account, ("accounts", "acme")),
     Section("accounts.NAME.senders", senders.Senders, ("accounts", "acme", "senders")),
+    Section("accounts.NAME.quota", Quota, ("accounts", "acme", "quota")),
     Section("accounts.NAME.smpp", SmppAccount, ("accounts", "acme", "smpp")),
+    Section("accounts.NAME.smpp.certificate", Certificate, ("accounts", "acme", "smpp", "certificate")),
+    Section("accounts.NAME.smpp.receipts", profiles.Receipts, ("accounts", "acme", "smpp", "receipts")),
     Section("accounts.NAME.smtp", SmtpAccount, ("accounts", "acme", "smtp")),
     Section("accounts.NAME.http", HttpAccount, ("accounts", "acme", "http")),
     Section("providers.NAME", ProviderSettings, ("providers", "bsg")),
@@ -73,7 +81,9 @@ SECTIONS = (
     Section("routes[]", rules.Route, ("routes", 1)),
     Section("inbound[]", rules.InboundRule, ("inbound", 0)),
     Section("mail", Mail, ("mail",)),
+    Section("control", Control, ("control",)),
     Section("limits", Limits, ("limits",)),
+    Section("lockout", Lockout, ("lockout",)),
     Section("log", Log, ("log",)),
 )
 

@@ -14,7 +14,8 @@ from bridge.errors import StoreUnavailable
 from bridge.message import Reason, State
 from bridge.reports.correlate import decide
 from bridge.store import sqlite
-from bridge.store.sqlite import SqliteStore, find_record
+from bridge.store.lookup import find_record
+from bridge.store.sqlite import SqliteStore
 
 
 @pytest.fixture

@@ -6,10 +6,11 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from store.samples import NOW, message, part
 
+from bridge.admission import Counted, Quota
 from bridge.assembly import PartsMissing
 from bridge.errors import Refusal
 from bridge.intake import Intake
@@ -35,6 +36,9 @@ ROUTES = [
 class Limits:
     rate: float | None = None
     burst: int | None = None
+    rate_counts: Counted = "messages"
+    over_rate: Literal["reject", "pace"] = "reject"
+    quota: Quota | None = None
     parts_timeout: float = 60.0
     parts_missing: PartsMissing = "refuse"
     max_parts: int = 5
@@ -49,7 +53,7 @@ class Lane:
     offered: list[Queued] = field(default_factory=list)
     woken: list[float] = field(default_factory=list)
 
-    def reserve(self) -> bool:
+    def reserve(self, *, urgent: bool = False) -> bool:
         if self.room == 0:
             return False
         self.room -= 1

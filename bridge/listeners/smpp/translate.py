@@ -109,7 +109,8 @@ def message_from_submit_sm(
         flash=flash,
         priority=pdu.priority_flag,
         report_on=ReportOn(pdu.registered_delivery & 3),
-        intermediate=pdu.registered_delivery & _INTERMEDIATE != 0,
+        intermediate=pdu.registered_delivery & _INTERMEDIATE != 0 and settings.receipts.intermediate,
+        one_report=segment is not None and settings.receipts.per == "message",
         native=_native(pdu),
     )
 

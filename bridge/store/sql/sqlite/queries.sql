@@ -8,9 +8,13 @@ INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET va
 
 -- name: accept
 -- Keeps a new message.
-INSERT INTO message (message_id, account, client_ref, stage, lane, next_at, state, reason, plan, step, attempts, begun,
-                     updated_at, body, timeline)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?, ?);
+INSERT INTO message (message_id, account, client_ref, stage, lane, next_at, state, reason, plan, priority, step, attempts,
+                     begun, updated_at, body, timeline)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?, ?);
+
+-- name: share
+-- A message that its client knows by an id that it shares with others.
+INSERT INTO shared (known_id, message_id) VALUES (?, ?);
 
 -- name: keep_part
 -- Keeps a part of a long message.
@@ -36,6 +40,15 @@ SELECT body, state, reason FROM message WHERE message_id = ?;
 -- The message with more parts.
 UPDATE message SET body = ? WHERE message_id = ?;
 
+-- name: usage
+-- What accounts have used of their quotas.
+SELECT account, kind, period, used FROM usage;
+
+-- name: keep_usage
+-- What an account has used of a quota, in the current period.
+INSERT INTO usage (account, kind, period, used) VALUES (?, ?, ?, ?)
+ON CONFLICT (account, kind) DO UPDATE SET period = excluded.period, used = excluded.used;
+
 -- name: begin
 -- An attempt that must not be repeated blindly starts.
 UPDATE message SET begun = 1 WHERE message_id = ?;
@@ -54,7 +67,12 @@ UPDATE message SET provider_ref = coalesce(?, provider_ref), timeline = timeline
 -- name: due
 -- Messages a lane can have.
 SELECT message_id, body, plan, step, attempts, begun FROM message
-WHERE stage = 0 AND lane = ? AND next_at <= ? ORDER BY next_at LIMIT ?;
+WHERE stage = 0 AND lane = ? AND next_at <= ? AND priority = 0 ORDER BY next_at LIMIT ?;
+
+-- name: due_urgent
+-- Messages a lane can have before all others.
+SELECT message_id, body, plan, step, attempts, begun FROM message
+WHERE stage = 0 AND lane = ? AND next_at <= ? AND priority = ? AND priority > 0 ORDER BY next_at LIMIT ?;
 
 -- name: lease
 -- A lane has it.
@@ -67,6 +85,10 @@ SELECT min(next_at) FROM message WHERE stage = ? AND lane = ? AND next_at IS NOT
 -- name: lanes
 -- Providers with messages that are not final.
 SELECT DISTINCT lane FROM message WHERE next_at IS NOT NULL;
+
+-- name: depths
+-- How many messages each provider still has to get.
+SELECT lane, count(*) FROM message WHERE stage IN (0, 1) AND next_at IS NOT NULL GROUP BY lane;
 
 -- name: release_leases
 -- What an earlier process had in memory is queued again.
@@ -87,16 +109,16 @@ UPDATE message SET next_at = ? WHERE message_id = ? AND stage = 2;
 
 -- name: standing
 -- Where a message stands.
-SELECT message_id, state, lane, body, stage, else_at FROM message WHERE message_id = ?;
+SELECT message_id, state, lane, body, stage, else_at, reason FROM message WHERE message_id = ?;
 
 -- name: standing_by_ref
 -- Where the message with a provider's reference stands. Two providers may well give the same one.
-SELECT message_id, state, lane, body, stage, else_at FROM message
+SELECT message_id, state, lane, body, stage, else_at, reason FROM message
 WHERE provider_ref = ? AND lane = ? ORDER BY message_id DESC LIMIT 1;
 
 -- name: standing_by_leg
 -- Where the message stands that a provider had before its plan went on.
-SELECT m.message_id, m.state, m.lane, m.body, m.stage, m.else_at
+SELECT m.message_id, m.state, m.lane, m.body, m.stage, m.else_at, m.reason
 FROM leg JOIN message m ON m.message_id = leg.message_id WHERE leg.provider_ref = ? AND leg.provider = ?;
 
 -- name: leg
@@ -151,6 +173,10 @@ DELETE FROM parked WHERE at < ?;
 INSERT INTO owed (owed_id, listener, account, due_at, created_at, attempts, message_id, known_id, body)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
+-- name: owed_of
+-- What is owed of one message.
+SELECT listener, account, owed_id, body FROM owed WHERE message_id = ?;
+
 -- name: owed
 -- What is owed to an account and due.
 SELECT o.owed_id, o.due_at, o.created_at, o.attempts, o.known_id, o.body, m.body
@@ -193,6 +219,31 @@ SELECT body, state, reason, lane, provider_ref, attempts, updated_at, timeline F
 -- The message a part belongs to.
 SELECT message_id FROM part WHERE part_id = ?;
 
+-- name: waiting_part
+-- A part that waits for the rest of its message.
+SELECT body FROM part WHERE part_id = ? AND message_id IS NULL;
+
+-- name: sharing
+-- The messages that their client knows by one id.
+SELECT message_id FROM shared WHERE known_id = ? ORDER BY message_id;
+
+-- name: waiting
+-- Messages of an account that no provider has yet, from before one of them, with some octets in what was submitted.
+SELECT message_id, body FROM message
+WHERE stage IN (0, 1) AND next_at IS NOT NULL AND account = ? AND message_id < ? AND instr(body, ?) > 0
+ORDER BY message_id;
+
+-- name: pending
+-- A message that may be changed: no provider has it, had it, or may have it.
+SELECT body FROM message WHERE message_id = ? AND stage < 2 AND begun = 0 AND state IN (0, 6);
+
+-- name: replace
+-- Another message in the place of one that no provider has.
+UPDATE message
+SET stage = 0, lane = ?, next_at = ?, else_at = NULL, state = ?, reason = NULL, plan = ?, step = 0, attempts = 0, priority = ?,
+    updated_at = ?, body = ?, timeline = timeline || ?
+WHERE message_id = ?;
+
 -- name: find_ref
 -- Messages by their client's reference.
 SELECT body, state, reason, lane, provider_ref, attempts, updated_at, timeline FROM message
@@ -218,3 +269,11 @@ DELETE FROM leg WHERE message_id = ?;
 -- name: forget_parts
 -- The parts of a message whose time has passed.
 DELETE FROM part WHERE message_id = ?;
+
+-- name: any_shared
+-- Whether any message shares its id with others.
+SELECT EXISTS (SELECT 1 FROM shared);
+
+-- name: forget_shared
+-- What a message whose time has passed shared with others, and so did its parts.
+DELETE FROM shared WHERE message_id IN (SELECT ? UNION ALL SELECT part_id FROM part WHERE part.message_id = ?);
