@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import structlog
 
@@ -97,9 +98,11 @@ class App:
         self.store = SqliteStore(config.store_path, self.clock(), decide)
         self._references = References(self.store.store_id)
         self.providers: dict[str, Provider] = {
-            name: providers.load(settings.type).Provider(name, settings, self._references)
+            name: providers.load(settings.type, config.provider_paths).Provider(name, settings, self._references)
             for name, settings in config.providers.items()
         }
+        for provider in self.providers.values():
+            provider.callback_url = self._callback_url(provider)
         self.transport = Transport()
         self.delivery = Delivery(self.store, self._kept_s, self.clock)
         self.lanes = _Lanes(self._lane_of_gone)
@@ -135,6 +138,13 @@ class App:
         await self._listen()
         self._ready = True
         self._run(self._feed_watchdog())
+
+    def _callback_url(self, provider: Provider) -> str | None:
+        """Where a provider is to call us."""
+        if self.config.public_url is None:
+            return None
+        url, token = f"{self.config.public_url}/callbacks/{provider.name}", provider.settings.callback_token
+        return url if token is None else f"{url}/{quote(token.get_secret_value(), safe='')}"
 
     def _add_lane(self, provider: Provider) -> Lane:
         limits = self.config.limits

@@ -16,9 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bridge.cli.check import CONFIG
-from bridge.config.document import Document
 from bridge.config.schema import Config
 from bridge.config.secrets import Substitution
+from bridge.document import Document
 from bridge.errors import StoreUnavailable
 from bridge.message import Message
 from bridge.store import Event, Record

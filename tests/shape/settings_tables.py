@@ -12,12 +12,12 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from bridge import providers
-from bridge.config.document import Document
-from bridge.config.problems import KeyPath
 from bridge.config.schema import Account, Config, Limits, Log
+from bridge.document import Document
 from bridge.listeners.http.settings import HttpAccount, HttpListener
 from bridge.listeners.smpp.settings import SmppAccount, SmppListener
 from bridge.listeners.smtp.settings import Mail, SmtpAccount, SmtpListener
+from bridge.problems import KeyPath
 from bridge.providers._contract import ProviderSettings
 from bridge.routing import rules
 from bridge.values import Tls, base_url, duration_s, listen_address, rate_per_s, size_bytes
