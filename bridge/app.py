@@ -31,6 +31,7 @@ from bridge.providers._gone import Gone
 from bridge.reports.callbacks import Hearing
 from bridge.reports.correlate import decide
 from bridge.reports.delivery import Delivery
+from bridge.reports.inbox import Inbox
 from bridge.reports.polling import Polling
 from bridge.reports.sender import Sender
 from bridge.routing.rules import InboundRouter, Router
@@ -47,6 +48,7 @@ _SWEEP_EVERY_S = 60.0
 _PURGE_ROWS = 500
 _DRAIN_S = 20.0
 _HAND_OVER_S = 5.0  # of the drain, for callbacks and mails under way
+_INBOX_BACK_S = 86400.0  # what may have come to a provider's inbox while we were down
 _LANE_SILENT_S = 60.0  # above a provider's timeout: a lane that shows no sign of life is stuck
 
 
@@ -162,6 +164,10 @@ class App:
     def _start_lane(self, provider: Provider) -> None:
         self.lanes[provider.name].start()
         self._run(Polling(provider, self.store, self.transport, self.hearing, self.clock).run())
+        now = self.clock()
+        if provider.inbox(now, now) is not None:
+            back_s = min(_INBOX_BACK_S, self.config.retention)
+            self._run(Inbox(provider, self.transport, self.hearing, self.clock, back_s=back_s).run())
 
     def _lane_of_gone(self, name: str) -> Lane:
         log.warning("provider_gone", provider=name, hint="its messages go on to their plan's next provider, or fail")

@@ -7,7 +7,7 @@ Structs are outside the garbage collector (`gc=False`): they form no cycles, and
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -122,6 +122,24 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     alphabet: str  # a name that `bridge.sms.encoding.decode` knows, or "binary"
 
 
+ContentKind = Literal["photo", "video", "audio", "document", "location", "contact", "buttons"]
+
+
+class Content(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What a message carries beside its text on channels that take more than text; which fields belong to it is the
+    `kind`'s: a `url` (https) to what is shown, or a place, or a person.
+    """
+
+    kind: ContentKind
+    url: str | None = None
+    caption: str | None = None
+    name: str | None = None  # of the file, the place or the person
+    latitude: float | None = None  # degrees, -90..90
+    longitude: float | None = None  # degrees, -180..180
+    number: str | None = None  # of the person, E.164 digits
+    native: dict[str, Any] = {}  # what only one provider knows, in its own words; it goes out as it came
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What an account submits; immutable. What becomes of it is kept beside it by the store."""
 
@@ -135,6 +153,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     text: str | None = None
     binary: bytes | None = None  # user data that is not text
     udh: bytes | None = None  # user data header of `binary`, length octet included
+    content: Content | None = None
     flash: bool = False
     priority: int = 0  # 0..3, 3 first
     deliver_at: float | None = None
@@ -201,6 +220,7 @@ class Unsure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """It was sent, and nobody knows whether it arrived."""
 
     native: str = ""
+    provider_ref: str | None = None  # by which the provider knows it if it arrived
 
 
 Outcome = Accepted | Refused | Retry | Unsure

@@ -83,7 +83,9 @@ def settle(queued: Queued, outcome: Outcome, now: float, roll: float, policy: Po
     if policy.on_unsure == "fail":
         return finish(queued, Reason.UNSURE, now, event)
     if policy.on_unsure == "hold":
-        return _sent(queued, Accepted(), now, policy, event)
+        if outcome.provider_ref is not None:
+            event["provider_ref"] = outcome.provider_ref
+        return _sent(queued, Accepted(provider_ref=outcome.provider_ref), now, policy, event)
     again = msgspec.structs.replace(queued, begun=True)
     return _again(again, now + delay_s(queued.attempts, roll), event, Reason.UNSURE)
 

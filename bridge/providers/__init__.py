@@ -29,12 +29,15 @@ from bridge.providers._contract import (
     Callback,
     Capabilities,
     Heard,
+    Money,
+    NotSetUp,
     Provider,
     ProviderSettings,
     Reference,
     References,
     Request,
     Response,
+    Token,
 )
 from bridge.providers._fit import fit
 
@@ -45,6 +48,8 @@ __all__ = [
     "Callback",
     "Capabilities",
     "Heard",
+    "Money",
+    "NotSetUp",
     "Provider",
     "ProviderModule",
     "ProviderSettings",
@@ -52,6 +57,7 @@ __all__ = [
     "References",
     "Request",
     "Response",
+    "Token",
     "declared",
     "fit",
     "known",

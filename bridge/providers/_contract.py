@@ -3,7 +3,9 @@
 A provider is one file `bridge/providers/NAME.py` with two names, `Settings` and `Provider`, plus one file of cases
 `tests/providers/NAME.yaml`. The folder is the registry. Nothing here opens a socket, reads a clock or logs: `build`
 turns attempts into a request, `interpret` turns the answer into outcomes, `reports` turns a callback into reports.
-What every provider shares (429, 5xx, 401/403, timeouts) is decided once, in `shared_outcome`.
+The other verbs are for APIs that have more; most come in pairs, `x` for the request and `x_of` for its answer, and a
+provider without them inherits that it has none. What every provider shares (429, 5xx, 401/403, timeouts) is decided
+once, in `shared_outcome`.
 """
 
 from __future__ import annotations
@@ -11,8 +13,10 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, Literal, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 from pydantic import Field
@@ -34,6 +38,7 @@ class ProviderSettings(Settings):
     callback_token: Secret | None = None  # the last segment of the callback's path
     on_unsure: Literal["retry", "fail", "hold"] | None = None  # None: retry where repeating is harmless, else hold
     report_timeout: Duration = 3 * 86400.0  # after which a message without a final report becomes `unknown`
+    inbox_poll: Duration = 60.0  # between questions for inbound messages, where they are asked for
     poll: Duration = 15.0  # from sending to the first question for a missing report; then ever longer
     batch: int | None = Field(default=None, ge=1)  # messages in one request; None: all the API takes
 
@@ -48,12 +53,16 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     flash: bool = False
     alphanumeric_source: bool = True
     source_max: int = 20
+    alphanumeric_max: int | None = None  # of a sender that is no number, where that is less than `source_max`
     text_max: int | None = None  # characters
     validity: bool = False
     schedule: bool = False
     push_reports: bool = False
     poll_reports: bool = False
     inbound: bool = False
+    content: frozenset[str] = frozenset()  # kinds of `Content`
+    poll_size: int = 1  # references in one request of `poll`
+    poll_rate: float | None = None  # requests of `poll` a second; None: no limit
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -124,10 +133,31 @@ class Reference(msgspec.Struct, frozen=True):
     provider_ref: str | None = None
 
 
+class Money(msgspec.Struct, frozen=True):
+    """An amount as the provider says it: a balance, or a price."""
+
+    amount: Decimal
+    currency: str | None = None  # ISO 4217, None where the provider does not say
+
+
+class Token(msgspec.Struct, frozen=True):
+    """What `login` gives, and requests carry from then on; `repr` does not show it."""
+
+    value: str
+    lifetime_s: float | None = None  # from the answer on; None: until it is refused
+
+    def __repr__(self) -> str:
+        return f"Token(lifetime_s={self.lifetime_s})"
+
+
+class NotSetUp(BridgeError):
+    """The provider refuses what `setup` asks for; the text says why, without secrets."""
+
+
 class Provider(ABC):
     """The contract. One object per configured provider, made once, without state that a call changes."""
 
-    capabilities: ClassVar[Capabilities]
+    capabilities: Capabilities  # of the class: with the settings that allow most; of an object: with its own
     callback_url: str | None = None  # where it calls us, token included; set once, before the first call; None: nowhere
 
     def __init__(self, name: str, settings: Any, references: References) -> None:
@@ -152,17 +182,65 @@ class Provider(ABC):
     def interpret(self, response: Response, attempts: Sequence[Attempt]) -> list[Outcome]:
         """One outcome per attempt, in their order, whatever the bytes are."""
 
+    def provider_refs(self, attempts: Sequence[Attempt]) -> Sequence[str | None]:
+        """One per attempt: what the provider will call it, where we choose that; so one never answered can be found."""
+        return [None] * len(attempts)
+
     def reports(self, callback: Callback) -> Heard:
         """What a callback says. Raises BadCallback."""
         raise BadCallback(f"{self.name} takes no callbacks", status=404)
 
     def poll(self, wanted: Sequence[Reference]) -> list[Request]:
-        """Requests that ask for the fate of `wanted`; only with `poll_reports` or `lookup`."""
+        """Requests that ask for the fate of `wanted` (1..poll_size); only with `poll_reports` or `lookup`."""
         return []
 
     def heard(self, response: Response, wanted: Sequence[Reference]) -> Heard:
         """What the answer to one request of `poll` says; unknown messages give no report. `wanted` as for `poll`."""
         return Heard()
+
+    def inbox(self, since: float, now: float) -> Request | None:
+        """The request for inbound messages and reports that came between `since` and `now` (Unix seconds); None: they
+        cannot be asked for. The same may be asked, and come, again: inbound messages need a `provider_ref`.
+        """
+        return None
+
+    def inbox_of(self, response: Response) -> Heard | None:
+        """What came; None: the answer is no answer, and the same time is asked for again."""
+        return None
+
+    def balance(self) -> Request | None:
+        """The request for the account's balance; None: it cannot be asked for."""
+        return None
+
+    def balance_of(self, response: Response) -> Money | None:
+        """The balance; None: the answer does not say it."""
+        return None
+
+    def price(self, attempts: Sequence[Attempt]) -> Request | None:
+        """The request for what `attempts` would cost, which sends nothing; None: it cannot be asked for."""
+        return None
+
+    def price_of(self, response: Response) -> Money | None:
+        """What all of them cost; None: the answer does not say it."""
+        return None
+
+    def setup(self, callback_url: str, answers: Sequence[Response]) -> Request | str:
+        """The next request that has the provider call `callback_url`, after the `answers` to those before; or, with
+        nothing left to ask, a sentence: what is set up, or what a person has to do. Raises NotSetUp.
+        """
+        return f"nothing to do over the API; where callbacks are taken, enter {callback_url} with the provider"
+
+    def login(self) -> Request | None:
+        """The request for a token; None: requests need none."""
+        return None
+
+    def token_of(self, response: Response) -> Token | None:
+        """The token; None: it was refused, or the answer does not hold one."""
+        return None
+
+    def authorise(self, request: Request, token: Token) -> Request:
+        """The request with the token, for a provider that has `login`: as a bearer token, unless overridden."""
+        return msgspec.structs.replace(request, headers=request.headers | {"Authorization": f"Bearer {token.value}"})
 
     def answer(self, request: Request) -> Response | None:
         """The answer itself, for a provider that needs no network (`virtual`); None: send it."""
@@ -240,6 +318,17 @@ def decode(body: bytes, kind: type[T]) -> T | None:
         return decoded
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def form(body: bytes, encoding: str = "utf-8") -> dict[str, str]:
+    """The fields of a body that is application/x-www-form-urlencoded, the last of a name; none when it is not one.
+
+    Raises LookupError for an unknown encoding, and nothing else; what `encoding` cannot hold is replaced.
+    """
+    try:
+        return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, encoding=encoding, max_num_fields=200))
+    except ValueError:  # not ASCII, or too many fields
+        return {}
 
 
 def retry_after_s(response: Response) -> float | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import structlog
 
@@ -12,6 +13,7 @@ from bridge.message import Reason, Report, State
 from bridge.providers._contract import Heard, Provider, Reference, Request
 from bridge.reports.callbacks import Hearing
 from bridge.store import Awaiting, Store
+from bridge.throttle import Bucket
 from bridge.transport import Transport
 
 log = structlog.get_logger("bridge.reports")
@@ -34,10 +36,14 @@ class Polling:
     ) -> None:
         self._provider = provider
         self._store = store
-        self._transport = transport
+        self._line = transport.line(provider)
         self._hearing = hearing
         self._clock = clock
         self._asking = asyncio.Semaphore(max(1, provider.settings.concurrency // 2))
+        can = provider.capabilities
+        self._size = can.poll_size
+        self._asked = 0  # requests so far
+        self._bucket = None if can.poll_rate is None else Bucket(can.poll_rate)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -55,10 +61,23 @@ class Polling:
                 await asyncio.sleep(pause_s)
 
     async def _round(self) -> float:
-        """One look at what is due; gives the seconds until the next."""
+        """One look at what is due, as far as questions may be asked; gives the seconds until the next."""
         now = self._clock()
+        requests = max(1, _ROUND // self._size)
+        if self._bucket is None:
+            return await self._look(requests, now)
+        requests = self._bucket.take(requests, now)
+        if not requests:
+            return min(_PAUSE_S, self._bucket.wait_s(now))
+        asked = self._asked
+        try:
+            return await self._look(requests, now)
+        finally:
+            self._bucket.give_back(max(0, requests - (self._asked - asked)))
+
+    async def _look(self, requests: int, now: float) -> float:
         settings = self._provider.settings
-        due, next_due = await self._store.awaiting(self._provider.name, _ROUND, now)
+        due, next_due = await self._store.awaiting(self._provider.name, requests * self._size, now)
         if not due:
             return _PAUSE_S if next_due is None else min(_PAUSE_S, max(0.05, next_due - now))
         over = [item for item in due if now >= item.sent_at + settings.report_timeout]
@@ -87,21 +106,21 @@ class Polling:
     async def _ask(self, waiting: list[Awaiting]) -> None:
         references = self._provider.references
         wanted = [Reference(item.message_id, references.of(item.message_id), item.provider_ref) for item in waiting]
-        try:
-            requests = self._provider.poll(wanted)
-        except Exception:
-            log.exception("provider_poll_failed", provider=self._provider.name)
-            return
-        await asyncio.gather(*(self._ask_one(request, wanted) for request in requests))
+        questions: list[Coroutine[Any, Any, None]] = []
+        for start in range(0, len(wanted), self._size):
+            some = wanted[start : start + self._size]
+            try:
+                questions += [self._ask_one(request, some) for request in self._provider.poll(some)]
+            except Exception:
+                log.exception("provider_poll_failed", provider=self._provider.name)
+        self._asked += len(questions)
+        await asyncio.gather(*questions)
 
     async def _ask_one(self, request: Request, wanted: list[Reference]) -> None:
         provider = self._provider
         async with self._asking:
             try:
-                response = provider.answer(request)
-                if response is None:
-                    response = await self._transport.send(request, timeout_s=provider.settings.timeout)
-                heard: Heard = provider.heard(response, wanted)
+                heard: Heard = provider.heard(await self._line.ask(request), wanted)
             except TransportError as error:
                 log.info("poll_failed", provider=provider.name, error=str(error))
                 return

@@ -8,17 +8,18 @@ import json
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
+from urllib.parse import parse_qsl, urlencode
 
 import yaml
 from msgspec.structs import asdict
 from pydantic import SecretStr
 
-from bridge.message import Accepted, Inbound, Message, Outcome, Reason, Refused, Report, Retry, State, Unsure
+from bridge.message import Accepted, Content, Inbound, Message, Outcome, Reason, Refused, Report, Retry, State, Unsure
 from bridge.providers import (
     Attempt,
     Callback,
@@ -35,14 +36,24 @@ FOLDER = Path(__file__).parent
 REFERENCES = References("0123456789ab")
 NOW = 1_700_000_000.0
 
+CALLBACK_URL = "https://sms.example.com/callbacks/provider/t0ken"
+SECTIONS = ("sends", "callbacks", "polls", "inboxes", "balances", "prices", "setups", "logins")
+
 KEYS = {
-    "cases": {"settings", "wrong_settings", "sends", "callbacks", "polls", "codes", "statuses"},
-    "sends": {"name", "messages", "request", "answer", "outcomes"},
-    "callbacks": {"name", "callback", "reports", "refused"},
-    "polls": {"name", "wanted", "requests", "answer", "reports"},
+    "cases": {"settings", "wrong_settings", "variants", "codes", "statuses", *SECTIONS},
+    "sends": {"name", "settings", "messages", "request", "answer", "outcomes"},
+    "callbacks": {"name", "settings", "callback", "reports", "refused"},
+    "polls": {"name", "settings", "wanted", "requests", "answer", "reports"},
+    "inboxes": {"name", "settings", "request", "answer", "reports"},
+    "balances": {"name", "settings", "request", "answer", "money"},
+    "prices": {"name", "settings", "messages", "request", "answer", "money"},
+    "setups": {"name", "settings", "steps", "done", "refused"},
+    "logins": {"name", "settings", "request", "answer", "token", "headers"},
     "codes": {"answer", "outcomes"},
     "statuses": {"callback", "poll", "states"},
-    "message": {"destination", "text", "source", "binary", "udh", "flash", "valid_s", "deliver_in_s", "attempt"},
+    "message": {
+        *("destination", "text", "source", "binary", "udh", "flash", "content", "valid_s", "deliver_in_s", "attempt"),
+    },
 }
 KINDS: dict[str, type[Outcome]] = {"accepted": Accepted, "refused": Refused, "retry": Retry, "unsure": Unsure}
 
@@ -60,6 +71,11 @@ class Subject:
 
     def make(self, **more: Any) -> Provider:
         return self.provider(self.name, self.settings.model_validate(self.cases["settings"] | more), REFERENCES)
+
+    def variants(self) -> Iterator[Subject]:
+        """The same provider with the other settings that its cases name."""
+        for settings in self.section("variants"):
+            yield replace(self, cases=self.cases | {"settings": self.cases["settings"] | settings})
 
     def section(self, name: str) -> Any:
         return self.cases.get(name) or ({} if name in ("codes", "statuses") else [])
@@ -111,6 +127,7 @@ def attempt_of(case: Mapping[str, Any], message_id: int = 1) -> Attempt:
         source=case.get("source"),
         text=case.get("text"),
         flash=case.get("flash", False),
+        content=Content(**case["content"]) if "content" in case else None,
         **octets,
     )
     return Attempt(message, REFERENCES.of(message_id), case.get("attempt", 1))
@@ -119,6 +136,8 @@ def attempt_of(case: Mapping[str, Any], message_id: int = 1) -> Attempt:
 def body_of(case: Mapping[str, Any]) -> bytes:
     if "json" in case:
         return json.dumps(case["json"]).encode()
+    if "form" in case:
+        return urlencode(case["form"]).encode()
     return str(case.get("text", "")).encode()
 
 
@@ -128,7 +147,13 @@ def response_of(case: Mapping[str, Any]) -> Response:
 
 def callback_of(case: Mapping[str, Any]) -> Callback:
     body = body_of(case)
-    return Callback(method=case["method"], query=case.get("query", {}), headers=case.get("headers", {}), body=body)
+    return Callback(
+        method=case["method"],
+        path=case.get("path", ""),
+        query=case.get("query", {}),
+        headers=case.get("headers", {}),
+        body=body,
+    )
 
 
 def references_of(wanted: Sequence[Mapping[str, Any]]) -> list[Reference]:
@@ -160,6 +185,9 @@ def same_request(request: Request, expected: Mapping[str, Any]) -> None:
         assert request.headers.get(name) == value, f"header {name}"
     if "json" in expected:
         assert json.loads(request.body or b"null") == expected["json"]
+    elif "form" in expected:
+        fields = dict(parse_qsl((request.body or b"").decode(), keep_blank_values=True, strict_parsing=True))
+        assert fields == expected["form"]
     else:
         assert (request.body or b"").decode() == expected.get("text", "")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from hypothesis import HealthCheck, given
@@ -16,7 +17,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from msgspec.structs import asdict, replace
 from providers.cases import (
+    CALLBACK_URL,
     KEYS,
+    SECTIONS,
     Subject,
     attempts_of,
     body_of,
@@ -31,10 +34,11 @@ from providers.cases import (
     sample,
     secrets_of,
 )
+from providers.contract_verbs import check_balances, check_inboxes, check_logins, check_prices, check_setups
 from pydantic import ValidationError
 
 from bridge.message import Accepted, Inbound, Reason, Refused, Report, Retry, State, Unsure
-from bridge.providers import BadCallback, Callback, Heard, Provider, Response, fit
+from bridge.providers import BadCallback, Callback, Heard, NotSetUp, Provider, Request, Response, fit
 
 # Bodies that have broken parsers before.
 NASTY = [
@@ -59,7 +63,7 @@ NASTY = [
 
 def check_cases_are_complete(subject: Subject) -> None:
     assert set(subject.cases) <= KEYS["cases"], f"unknown sections {set(subject.cases) - KEYS['cases']}"
-    for section in ("sends", "callbacks", "polls"):
+    for section in SECTIONS:
         names = [case["name"] for case in subject.section(section)]
         assert len(names) == len(set(names)), f"two {section} have one name"
         for case in subject.section(section):
@@ -70,12 +74,17 @@ def check_cases_are_complete(subject: Subject) -> None:
     assert {"accepted", "refused"} <= kinds, "sends show nothing accepted, or nothing refused"
     states = {
         item.get("state")
-        for section in ("callbacks", "polls")
+        for section in ("callbacks", "polls", "inboxes")
         for case in subject.section(section)
         for item in case.get("reports", [])
     }
     assert "delivered" in states, "no report shows a delivered message"
     assert states & {"undeliverable", "rejected"}, "no report shows an undelivered message"
+
+
+def made_for(subject: Subject, case: Mapping[str, Any]) -> Provider:
+    """The provider with the settings of a case."""
+    return subject.make(**case.get("settings", {}))
 
 
 def check_settings(subject: Subject) -> None:
@@ -116,20 +125,23 @@ def errors_shown(provider: Provider, secret: str) -> list[str]:
 
 def check_sends(subject: Subject) -> None:
     for case in subject.section("sends"):
-        provider, attempts = subject.make(), attempts_of(case["messages"])
+        provider, attempts = made_for(subject, case), attempts_of(case["messages"])
         assert len({provider.batch_key(attempt.message) for attempt in attempts}) == 1, "they may not share a request"
         for attempt in attempts:
             assert fit(attempt.message, provider.capabilities) == attempt.message, "this never gets as far as build"
         request = provider.build(attempts)
-        again = subject.make().build(attempts_of(case["messages"]))
+        again = made_for(subject, case).build(attempts_of(case["messages"]))
         assert asdict(request) == asdict(again), f"{case['name']}: built twice, and not alike"
         if "request" in case:
             same_request(request, case["request"])
         response = exchange(provider, request, case.get("answer"))
         outcomes = provider.interpret(response, attempts)
         assert len(outcomes) == len(attempts) == len(case["outcomes"]), case["name"]
-        for outcome, expected in zip(outcomes, case["outcomes"], strict=True):
+        refs = provider.provider_refs(attempts)
+        for outcome, expected, ref in zip(outcomes, case["outcomes"], refs, strict=True):
             same_outcome(outcome, expected)
+            if ref is not None and isinstance(outcome, Accepted) and outcome.provider_ref is not None:
+                assert ref == outcome.provider_ref, f"{case['name']}: unanswered, it would be looked for as {ref}"
 
 
 def check_shared_meanings(subject: Subject) -> None:
@@ -206,7 +218,7 @@ def said(subject: Subject, way: str, case: Mapping[str, Any]) -> Report:
 
 def check_callbacks(subject: Subject) -> None:
     for case in subject.section("callbacks"):
-        provider, callback = subject.make(), callback_of(case["callback"])
+        provider, callback = made_for(subject, case), callback_of(case["callback"])
         heard = heard_or_refused(provider, callback)
         if "refused" in case:
             assert heard == case["refused"], f"{case['name']}: {heard}"
@@ -226,7 +238,8 @@ def heard_or_refused(provider: Provider, callback: Callback) -> Heard | int:
 
 def check_polls(subject: Subject) -> None:
     for case in subject.section("polls"):
-        provider, wanted = subject.make(), references_of(case["wanted"])
+        provider, wanted = made_for(subject, case), references_of(case["wanted"])
+        assert len(wanted) <= provider.capabilities.poll_size, f"{case['name']}: more than it is ever asked for"
         requests = provider.poll(wanted)
         assert requests, f"{case['name']}: nothing is asked"
         if "requests" in case:
@@ -238,8 +251,9 @@ def check_polls(subject: Subject) -> None:
 
 def check_capabilities(subject: Subject) -> None:
     """What is claimed is used and shown by a case; what is not claimed never gets as far as `build`."""
-    can, provider = subject.provider.capabilities, subject.make()
-    sends, callbacks, polls = (subject.section(name) for name in ("sends", "callbacks", "polls"))
+    provider = subject.make()
+    can = provider.capabilities
+    sends, callbacks, polls, inboxes = (subject.section(name) for name in ("sends", "callbacks", "polls", "inboxes"))
 
     def differ(one: dict[str, Any], other: dict[str, Any]) -> bool:
         """True when what is built depends on what differs."""
@@ -262,7 +276,8 @@ def check_capabilities(subject: Subject) -> None:
         "schedule": differ({}, {"deliver_in_s": 600}),
         "push_reports": any(case.get("reports") for case in callbacks),
         "poll_reports": any(case["reports"] for case in polls),
-        "inbound": any("state" not in item for case in callbacks for item in case.get("reports", [])),
+        "inbound": any("state" not in item for case in callbacks + inboxes for item in case.get("reports", [])),
+        "content": can.content == {each["content"]["kind"] for case in sends for each in kinds_shown(subject, case)},
     }
     claimed = {name: bool(getattr(can, name)) for name in shown} | {"batch_size": can.batch_size > 1}
     for name, claim in claimed.items():
@@ -270,25 +285,39 @@ def check_capabilities(subject: Subject) -> None:
             assert shown[name], f"{name} is claimed, and no case shows it"
     assert can.push_reports or not callbacks, "cases of callbacks, and push_reports is not claimed"
     assert can.poll_reports or can.lookup or not provider.poll(references_of([{"message_id": 1}])), "polls unclaimed"
+    assert can.poll_size >= 1
+    assert can.poll_rate is None or can.poll_rate > 0
 
     assert isinstance(fit(sample(subject, **octets).message, can), Reason) is not can.binary
+    if "location" not in can.content:
+        place = sample(subject, content={"kind": "location", "latitude": 1.0, "longitude": 2.0}).message
+        assert fit(place, can) == replace(place, content=None)
+        assert fit(replace(place, text=None), can) is Reason.UNSUPPORTED
     flash, source = sample(subject, flash=True).message, sample(subject, source="Acme").message
     assert fit(flash, can) == (flash if can.flash else replace(flash, flash=False))
     assert fit(source, can) == (source if can.alphanumeric_source else replace(source, source=None))
     assert fit(sample(subject, source="9" * (can.source_max + 1)).message, can) is Reason.INVALID_SOURCE
+    assert can.alphanumeric_max is None or can.alphanumeric_max < can.source_max
+
+
+def kinds_shown(subject: Subject, case: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The messages of a case whose content goes out by the settings that are looked at."""
+    own = all(subject.cases["settings"].get(key) == value for key, value in case.get("settings", {}).items())
+    return [message for message in case["messages"] if own and "content" in message]
 
 
 def check_batches(subject: Subject) -> None:
     provider = subject.make()
-    assert 1 <= provider.batch_size == subject.provider.capabilities.batch_size
+    assert 1 <= provider.batch_size == provider.capabilities.batch_size
     assert subject.make(batch=1).batch_size == 1
-    messages = [{"destination": f"38097{number:07}", "text": f"text {number}"} for number in range(provider.batch_size)]
+    size = provider.batch_size
+    messages = [{"destination": f"38097{number:07}", "text": f"text {number}"} for number in range(size)]
     attempts = attempts_of(messages)
     request = provider.build(attempts)
     body = (request.body or b"").decode() + request.url
     for attempt in attempts:
         assert attempt.message.destination in body, "a full batch lacks a message"
-    assert len(provider.interpret(Response(status=200), attempts)) == len(attempts)
+    assert len(provider.interpret(Response(status=200), attempts)) == len(provider.provider_refs(attempts)) == size
 
 
 def json_values() -> st.SearchStrategy[Any]:
@@ -315,8 +344,9 @@ def spoiled(draw: st.DrawFn, bodies: list[Any]) -> bytes:
 def known_bodies(subject: Subject) -> list[Any]:
     found = [
         case[key]["json"]
-        for name, key in (("sends", "answer"), ("callbacks", "callback"), ("polls", "answer"))
+        for name in SECTIONS
         for case in subject.section(name)
+        for key in ("answer", "callback")
         if "json" in case.get(key, {})
     ]
     for name, keys in (("codes", ["answer"]), ("statuses", ["callback", "poll"])):
@@ -338,6 +368,7 @@ def check_any_bytes(subject: Subject) -> None:
             if isinstance(outcome, Accepted):
                 assert outcome.provider_ref is None or (isinstance(outcome.provider_ref, str) and outcome.provider_ref)
         look_at(provider.heard(Response(status=status, body=body), wanted))
+        look_at_the_rest(provider, Response(status=status, body=body))
         query = {"status": body.decode("latin-1")[:50], "id": body.decode("latin-1")[:50]}
         for callback in (Callback(method=method, body=body), Callback(method=method, query=query)):
             heard = heard_or_refused(provider, callback)
@@ -378,6 +409,24 @@ def look_at(heard: Heard) -> None:
             assert item.message_id is not None or item.provider_ref, "a report of nothing"
 
 
+def look_at_the_rest(provider: Provider, response: Response) -> None:
+    """The verbs that not every API has: nothing, or what the rest of the program can hold."""
+    look_at(provider.inbox_of(response) or Heard())
+    for money in (provider.balance_of(response), provider.price_of(response)):
+        assert money is None or money.amount.is_finite(), f"no amount is {money}"
+    token = provider.token_of(response)
+    assert token is None or (token.value and (token.lifetime_s is None or token.lifetime_s >= 0))
+    with suppress(NotSetUp):
+        assert isinstance(provider.setup(CALLBACK_URL, [response]), Request | str)
+
+
+def check_variants(subject: Subject) -> None:
+    """What does not depend on cases holds with other settings too."""
+    for variant in subject.variants():
+        for check in (check_secrets_stay_secret, check_shared_meanings, check_batches, check_any_bytes):
+            check(variant)
+
+
 CHECKS: list[Callable[[Subject], None]] = [
     check_cases_are_complete,
     check_settings,
@@ -391,4 +440,10 @@ CHECKS: list[Callable[[Subject], None]] = [
     check_capabilities,
     check_batches,
     check_any_bytes,
+    check_variants,
+    check_inboxes,
+    check_balances,
+    check_prices,
+    check_setups,
+    check_logins,
 ]

@@ -162,7 +162,9 @@ def _ed25519(check: schema.Ed25519, make: Make, _: Any) -> Test:
 
 
 def _jwt(check: schema.Jwt, make: Make, _: Any) -> Test:
-    if unknown := set(check.algorithms) - set(jwt.algorithms.get_default_algorithms()) | {"none"} & set(check.algorithms):
+    if unknown := set(check.algorithms) - set(jwt.algorithms.get_default_algorithms()) | {"none"} & set(
+        check.algorithms
+    ):
         raise ValueError(f"no algorithm that can be taken: {', '.join(sorted(unknown))}")
     given, key = make(check.given, "given"), make(check.key, "key")
     claims = {name: make(text, "claims") for name, text in check.claims.items()}

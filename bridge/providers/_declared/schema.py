@@ -74,8 +74,12 @@ def _listed(value: Any) -> Any:
 class Rule(Group):
     """What an answer means where everything in the rule is so."""
 
-    status: Annotated[list[str], BeforeValidator(_listed)] = []  # 200, 2xx or 400-404; without it, any that decides nothing
-    where: dict[str, Any] = {}  # paths, and what is there: a value, a list of them, /a pattern/, true (anything), false (nothing)
+    status: Annotated[
+        list[str], BeforeValidator(_listed)
+    ] = []  # 200, 2xx or 400-404; without it, any that decides nothing
+    where: dict[
+        str, Any
+    ] = {}  # paths, and what is there: a value, a list of them, /a pattern/, true (anything), false (nothing)
     then: str  # accepted, refused REASON, retry REASON, pause REASON, or unsure
 
 

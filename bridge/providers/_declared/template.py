@@ -228,7 +228,10 @@ FILTERS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[str], Any] | None]
     "cut": (lambda value, length: text_of(value)[:length], _whole),  # the first characters: cut:160
     "text": (lambda value, _: text_of(value), None),  # a number as text
     "number": (lambda value, _: int(_number(value)), None),  # text as a whole number
-    "default": (lambda value, text: text if value in (None, False) else value, str),  # stands in for no value: default:0
+    "default": (
+        lambda value, text: text if value in (None, False) else value,
+        str,
+    ),  # stands in for no value: default:0
     "then": (lambda value, text: text if value else None, str),  # something fixed, where there is a value: then:yes
     "minutes": (_up(60), None),  # seconds as minutes, rounded up
     "hours": (_up(3600), None),  # seconds as hours, rounded up
@@ -242,7 +245,10 @@ FILTERS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[str], Any] | None]
     "base64": (lambda value, _: base64.b64encode(_octets(value)).decode(), None),  # bytes, or text as UTF-8
     "ucs2hex": (lambda value, _: text_of(value).encode("utf-16-be", "surrogatepass").hex(), None),  # text as UCS-2
     "sha256": (lambda value, _: hashlib.sha256(_octets(value)).hexdigest(), None),  # a digest in hex
-    "digest": (lambda value, name: hashlib.new(name, _octets(value)).digest(), _algorithm),  # a digest as bytes: digest:sha256
+    "digest": (
+        lambda value, name: hashlib.new(name, _octets(value)).digest(),
+        _algorithm,
+    ),  # a digest as bytes: digest:sha256
     "pairs": (_pairs, str),  # fields by name, each with its value; pairs:&= puts these before and between
     "without": (_without, str),  # fields but these: without:sig
     "clean": (_clean, str),  # fields, these characters in their values made _: clean:&=

@@ -120,9 +120,7 @@ class Answer:
             return [overall] * len(scopes)
         found = self._items.all(node)
         chosen = self._chosen(found, scopes)
-        return [
-            overall if item is None else self._item.outcome(item, response) or overall for item in chosen
-        ]
+        return [overall if item is None else self._item.outcome(item, response) or overall for item in chosen]
 
     def _overall(self, node: Any, response: Response, *, alone: bool) -> Outcome:
         """What the answer says of everybody it says nothing else of."""
@@ -147,7 +145,9 @@ class Answer:
             by_key.setdefault(tuple(path.text(item) for path, _ in self._by), []).append(item)
         chosen = []
         for scope in scopes:
-            key = tuple(None if (value := template.value(scope)) is None else text_of(value) for _, template in self._by)
+            key = tuple(
+                None if (value := template.value(scope)) is None else text_of(value) for _, template in self._by
+            )
             waiting = by_key.get(key)
             # Two messages to one number have an item each, in their order.
             chosen.append(waiting.pop(0) if waiting else None)
