@@ -121,7 +121,7 @@ def _modules() -> frozenset[str]:
 
 
 def _declarations(paths: Sequence[Path]) -> dict[str, Path]:
-    """The declarations in some directories by their names, of which the first counts; one that is not there has none."""
+    """The declarations in some directories by their names, of which the first counts."""
     found: dict[str, Path] = {}
     for folder in paths:
         for path in folder.glob("*.yaml"):

@@ -1,4 +1,7 @@
-"""Whether a callback is the provider's: the checks of a declaration, each of which counts where its settings have values."""
+"""Whether a callback is the provider's: the checks of a declaration.
+
+Each of them counts where its settings have values, and then a callback has to pass it.
+"""
 
 from __future__ import annotations
 

@@ -53,17 +53,17 @@ class Path:
 
 
 def parse(body: bytes, form: Format, fields: Mapping[str, str] | None = None) -> Any:
-    """What is said, as paths of `form` look at it; None when it is something else. `fields` are those of a query."""
+    """What is said, as paths of `form` look at it; None when it is something else. `fields` are those of a query.
+
+    Of a name that comes twice, the first value counts.
+    """
     if form == "json":
         return decode(body, object)
     if form == "xml":
         return _xml(body)
     if form == "text":
         return body.decode("utf-8", "replace") if body else None
-    found = dict(fields or {})
-    for name, value in form_pairs(body):
-        found.setdefault(name, value)
-    return found or None
+    return {**(fields or {}), **dict(reversed(form_pairs(body)))} or None
 
 
 def form_pairs(body: bytes) -> list[tuple[str, str]]:

@@ -63,7 +63,7 @@ def _seconds(text: str, form: str, zone: tzinfo) -> float | None:
     """Many reports are of the same second."""
     try:
         if form != "auto":
-            moment = datetime.strptime(text, form)
+            moment = datetime.strptime(text, form)  # noqa: DTZ007 - the zone is put in below
         else:
             try:
                 number = float(text) if text.isascii() and "_" not in text else math.nan
@@ -113,11 +113,14 @@ class Reports(_Heading):
         self._states = states
         self._reasons = reasons
 
-    def found(self, whole: Any, references: References) -> Iterator[Report]:
-        """Every report in there; an unknown status says nothing, and is kept."""
+    def found(self, whole: Any, references: References, alone: int | None = None) -> Iterator[Report]:
+        """Every report in there; an unknown status says nothing, and is kept.
+
+        `alone` is the message that all of it is about, where it does not say that itself.
+        """
         for node in self.nodes(whole):
             native, provider_ref = self._status.text(node), self._id_of(node)
-            message_id = references.message_id(self._reference.text(node)) if self._reference else None
+            message_id = references.message_id(self._reference.text(node)) if self._reference else alone
             if native is None or (message_id is None and provider_ref is None):
                 continue
             state, reason = self._states.get(native.lower(), (State.UNKNOWN, None))

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import msgspec
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field, StringConstraints
 
-from bridge.providers._contract import Capabilities
 from bridge.providers._declared.paths import Format
-from bridge.values import Duration
-from bridge.values import Settings as _Settings
+from bridge.values import Duration, Settings
 
 
-class Group(_Settings):
-    """Base of all groups: unknown keys are errors, numbers are taken where text is due."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True, populate_by_name=True)
+class Group(Settings):
+    """A group of keys."""
 
 
 Kind = Literal["text", "secret", "url", "number", "flag", "choice", "networks"]
@@ -55,7 +50,7 @@ class Auth(Group):
 class Call(Group):
     """A request. Texts in it are templates; a body is one of form, json, xml and text."""
 
-    method: Literal["GET", "POST", "PUT", "PATCH"] = "POST"
+    method: Literal["GET", "POST", "PUT", "PATCH"] = "POST"  # how it is sent
     url: str  # values in it are percent-encoded, other than settings that are URLs
     query: dict[str, Any] = {}  # what follows the ?; what has no value is left out, as everywhere
     headers: dict[str, str] = {}  # header fields
@@ -71,15 +66,16 @@ def _listed(value: Any) -> Any:
     return value if isinstance(value, list) or value is None else [value]
 
 
+Texts = Annotated[list[str], BeforeValidator(_listed)]
+# Paths, and what is there: a value, a list of them, /a pattern/, true (anything) or false (nothing).
+Where = dict[str, Any]
+
+
 class Rule(Group):
     """What an answer means where everything in the rule is so."""
 
-    status: Annotated[
-        list[str], BeforeValidator(_listed)
-    ] = []  # 200, 2xx or 400-404; without it, any that decides nothing
-    where: dict[
-        str, Any
-    ] = {}  # paths, and what is there: a value, a list of them, /a pattern/, true (anything), false (nothing)
+    status: Texts = []  # 200, 2xx or 400-404; without it, any status that decides nothing by itself
+    where: Where = {}  # paths, and what is there: a value, some values, /a pattern/, true (anything), false (nothing)
     then: str  # accepted, refused REASON, retry REASON, pause REASON, or unsure
 
 
@@ -123,7 +119,7 @@ class Heading(Group):
 
     as_: Format = Field(default="json", alias="as")  # what it is: json, xml, form (also a query) or text
     items: str | None = None  # where the items are; without it, the whole is one
-    where: dict[str, Any] = {}  # what must be so for it to be this, as in a rule
+    where: Where = {}  # what must be so for it to be this, as in a rule
     id: str | None = None  # the provider's own id of the message
     at: Annotated[Moment, BeforeValidator(_moment)] | None = None  # when it was
 
@@ -136,16 +132,20 @@ class Saying(Heading):
     reason: str | None = None  # the code that is looked up in `reasons`
 
 
+Method = Literal["GET", "POST", "PUT"]
+Methods = Annotated[list[Method], BeforeValidator(_listed)]
+
+
 class Told(Saying):
     """A report that is called back."""
 
-    method: Annotated[list[Literal["GET", "POST", "PUT"]], BeforeValidator(_listed)] = ["POST"]  # how it comes
+    method: Methods = ["POST"]  # how it comes: POST, GET, PUT, or a list of them
 
 
 class Heard(Heading):
     """A message from a handset that is called back."""
 
-    method: Annotated[list[Literal["GET", "POST", "PUT"]], BeforeValidator(_listed)] = ["POST"]  # how it comes
+    method: Methods = ["POST"]  # how it comes: POST, GET, PUT, or a list of them
     from_: str = Field(alias="from")  # the handset
     to: str  # the number it was sent to
     text: str  # the text
@@ -155,22 +155,22 @@ class Heard(Heading):
 class Poll(Call, Saying):
     """A request that asks what became of messages; it knows {reference} and {provider_ref}."""
 
-    method: Literal["GET", "POST", "PUT", "PATCH"] = "GET"
+    method: Literal["GET", "POST", "PUT", "PATCH"] = "GET"  # how it is sent
 
 
 class Reply(Group):
     """What a callback is answered with."""
 
-    status: int = Field(default=200, ge=200, le=299)
-    body: str = "ok"
-    type: str = "text/plain"
+    status: int = Field(default=200, ge=200, le=299)  # the HTTP status
+    body: str = "ok"  # the body
+    type: str = "text/plain"  # the content type of the body
 
 
 class Signature(Group):
     """What a signature is made of, and where it stands."""
 
     given: str  # the signature that came, such as {header.x-signature}; several may stand there
-    over: Annotated[list[str], BeforeValidator(_listed)]  # what was signed; of several, one must fit
+    over: Texts  # what was signed; of several, one must fit
     prefix: str = ""  # what stands before the signature
     encoding: Literal["hex", "base64"] = "hex"  # how it is written
 
@@ -179,14 +179,14 @@ class Hmac(Signature):
     """A digest with a key (RFC 2104)."""
 
     key: str  # the key
-    algorithm: Literal["md5", "sha1", "sha256", "sha384", "sha512"] = "sha256"
+    algorithm: Literal["md5", "sha1", "sha256", "sha384", "sha512"] = "sha256"  # the digest
     key_encoding: Literal["text", "hex", "base64"] = "text"  # how the key is written
 
 
 class Hash(Signature):
     """A digest of what holds a secret."""
 
-    algorithm: Literal["md5", "sha1", "sha256", "sha384", "sha512"] = "sha256"
+    algorithm: Literal["md5", "sha1", "sha256", "sha384", "sha512"] = "sha256"  # the digest
 
 
 class Ed25519(Signature):
@@ -194,7 +194,7 @@ class Ed25519(Signature):
 
     key: str  # the public key, 32 bytes
     key_encoding: Literal["hex", "base64"] = "base64"  # how the key is written
-    encoding: Literal["hex", "base64"] = "base64"
+    encoding: Literal["hex", "base64"] = "base64"  # how the signature is written
 
 
 class Jwt(Group):
@@ -218,20 +218,37 @@ class Recent(Group):
     """A time that must not be long ago, so that nobody repeats what he overheard."""
 
     at: str  # Unix seconds
-    within: Duration = 300.0
+    within: Duration = 300.0  # how long ago it may be
 
 
 class Check(Group):
     """One way to know that a callback is the provider's; it counts where its settings have values."""
 
-    secret: Secret | None = None
+    secret: Secret | None = None  # something that only the provider knows
     basic: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None  # user and password
-    hmac: Hmac | None = None
-    hash: Hash | None = None
-    ed25519: Ed25519 | None = None
-    jwt: Jwt | None = None
-    recent: Recent | None = None
+    hmac: Hmac | None = None  # a digest with a key
+    hash: Hash | None = None  # a digest of what holds a secret
+    ed25519: Ed25519 | None = None  # a signature by a public key
+    jwt: Jwt | None = None  # a signed token
+    recent: Recent | None = None  # a time that is not long ago
     networks: list[str] | str | None = None  # addresses that may call: a list, or settings.NAME of kind networks
+
+
+class Able(Group):
+    """What the API can carry, as far as the rest of the declaration does not show it."""
+
+    idempotent: bool = False  # a repeated reference is recognised and not sent twice
+    alphanumeric_source: bool = True  # a sender may have letters
+    source_max: int = Field(default=20, ge=1)  # characters of a sender
+    text_max: int | None = Field(default=None, ge=1)  # characters of a text
+    poll_rate: float | None = Field(default=None, gt=0)  # requests of `poll` a second
+
+
+def _setting(value: Any) -> Any:
+    return {"kind": value} if isinstance(value, str) else value
+
+
+SettingName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class Declaration(Group):
@@ -239,20 +256,17 @@ class Declaration(Group):
 
     about: str  # what it is, in a sentence
     documents: str  # the address of the API's documents
-    settings: dict[str, Annotated[Setting, BeforeValidator(lambda v: {"kind": v} if isinstance(v, str) else v)]] = {}
-    capabilities: dict[str, Any] = {}  # what the templates do not show: source_max, text_max, idempotent, ...
-    auth: Auth = Auth()
-    send: Call
-    answer: Answer
+    settings: dict[SettingName, Annotated[Setting, BeforeValidator(_setting)]] = {}
+    capabilities: Able = Able()  # what the API can carry, where the rest does not show it
+    auth: Auth = Auth()  # how requests show who we are
+    send: Call  # the request that sends
+    answer: Answer  # what its answer means
     codes: dict[str, str] = {}  # codes of an answer: accepted, refused REASON, retry REASON, pause REASON, unsure
-    report: Told | None = None
-    inbound: Heard | None = None
+    report: Told | None = None  # reports that are called back
+    inbound: Heard | None = None  # messages from handsets that are called back
     states: dict[str, str] = {}  # status words: STATE, or STATE REASON; the case of letters does not count
     reasons: dict[str, str] = {}  # error codes of reports: REASON
-    ignore: list[dict[str, Any]] = []  # callbacks that are answered, and say nothing: paths, as in a rule
-    reply: Reply = Reply()
+    ignore: list[Where] = []  # callbacks that are answered, and say nothing: paths, as in a rule
+    reply: Reply = Reply()  # what callbacks are answered with
     verify: list[Check] = []  # what a callback has to pass
-    poll: Poll | None = None
-
-
-CAPABILITIES = {field.name: field.type for field in msgspec.structs.fields(Capabilities)}
+    poll: Poll | None = None  # the request that asks for reports

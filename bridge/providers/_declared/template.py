@@ -231,7 +231,7 @@ FILTERS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[str], Any] | None]
     "default": (
         lambda value, text: text if value in (None, False) else value,
         str,
-    ),  # stands in for no value: default:0
+    ),  # instead of no value: default:0
     "then": (lambda value, text: text if value else None, str),  # something fixed, where there is a value: then:yes
     "minutes": (_up(60), None),  # seconds as minutes, rounded up
     "hours": (_up(3600), None),  # seconds as hours, rounded up

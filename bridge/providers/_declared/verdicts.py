@@ -12,7 +12,7 @@ from bridge.providers._contract import Response, retry_after_s, shared_outcome, 
 from bridge.providers._declared import schema
 from bridge.providers._declared.conditions import Conditions, statuses
 from bridge.providers._declared.paths import Format, Path, parse
-from bridge.providers._declared.template import Template, text_of
+from bridge.providers._declared.template import Template
 
 _NATIVE_MAX = 200
 _AGAIN = Retry(reason=Reason.PROVIDER_REFUSED)
@@ -145,9 +145,7 @@ class Answer:
             by_key.setdefault(tuple(path.text(item) for path, _ in self._by), []).append(item)
         chosen = []
         for scope in scopes:
-            key = tuple(
-                None if (value := template.value(scope)) is None else text_of(value) for _, template in self._by
-            )
+            key = tuple(template.text(scope) for _, template in self._by)
             waiting = by_key.get(key)
             # Two messages to one number have an item each, in their order.
             chosen.append(waiting.pop(0) if waiting else None)
