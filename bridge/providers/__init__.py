@@ -105,11 +105,11 @@ def declared(path: Path) -> ProviderModule:
         state = path.stat()
     except OSError as error:
         raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
-    return _declared(path, state.st_mtime_ns, state.st_size)
+    return _read(path, state.st_mtime_ns, state.st_size)
 
 
 @lru_cache(maxsize=256)
-def _declared(path: Path, changed_ns: int, size: int) -> ProviderModule:
+def _read(path: Path, changed_ns: int, size: int) -> ProviderModule:
     """A declaration is read again when its file has changed."""
     # What declarations need (XML, JWT, JSONPath) is imported by those who use one.
     return cast("ProviderModule", importlib.import_module(f"{__name__}._declared").module_of(path))

@@ -57,8 +57,8 @@ def module_of(path: Path) -> ModuleType:
     members: dict[str, Any] = {
         "Settings": compiling.settings,
         "Provider": type("Provider", (Declared,), {"parts": compiling.parts, "capabilities": compiling.capabilities}),
-        "CODES": compiling.codes,
-        "STATES": compiling.states,
+        "CODES": {key: compiling.codes[key.lower()] for key in declaration.codes},
+        "STATES": {key: compiling.states[key.lower()] for key in declaration.states},
     }
     vars(module).update(members)
     return module

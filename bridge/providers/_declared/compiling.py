@@ -189,7 +189,7 @@ class Compiling:
         """What the API can carry: what is in the templates, and what is declared beside them."""
         able, names, poll = self._declared.capabilities, parts.send.names, parts.poll
         return Capabilities(
-            **able.model_dump(),
+            **(able.model_dump() | {"alphanumeric_source": able.alphanumeric_source and "from" in names}),
             batch_size=self._declared.send.max,
             binary={"binary", "udh"} <= names,
             flash="flash" in names,

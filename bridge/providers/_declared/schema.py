@@ -76,6 +76,7 @@ class Rule(Group):
 
     status: Texts = []  # 200, 2xx or 400-404; without it, any status that decides nothing by itself
     where: Where = {}  # paths, and what is there: a value, some values, /a pattern/, true (anything), false (nothing)
+    text: str | None = None  # a pattern in the body, whatever the body is
     then: str  # accepted, refused REASON, retry REASON, pause REASON, or unsure
 
 
@@ -239,6 +240,7 @@ class Able(Group):
 
     idempotent: bool = False  # a repeated reference is recognised and not sent twice
     alphanumeric_source: bool = True  # a sender may have letters
+    alphanumeric_max: int | None = Field(default=None, ge=1)  # characters of a sender with letters
     source_max: int = Field(default=20, ge=1)  # characters of a sender
     text_max: int | None = Field(default=None, ge=1)  # characters of a text
     poll_rate: float | None = Field(default=None, gt=0)  # requests of `poll` a second

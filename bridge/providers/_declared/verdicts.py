@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -38,22 +39,30 @@ def outcome_of(words: str) -> Outcome:
 class Rule:
     """One rule; without statuses of its own it says nothing where the status alone decides."""
 
-    __slots__ = ("_conditions", "_statuses", "outcome")
+    __slots__ = ("_conditions", "_statuses", "_text", "outcome")
 
     def __init__(self, declared: schema.Rule, form: Format) -> None:
         """Raises ValueError, KeyError."""
         self.outcome = outcome_of(declared.then)
         self._statuses = statuses(declared.status) if declared.status else None
         self._conditions = Conditions(declared.where, form)
+        try:
+            self._text = re.compile(declared.text, re.IGNORECASE) if declared.text else None
+        except re.error as error:
+            raise ValueError(f"not a pattern: {error}") from None
 
-    def fits(self, node: Any, status: int, decided: bool) -> bool:
+    def fits(self, node: Any, response: Response, decided: bool) -> bool:
         """True when everything is so; `decided`: the status says enough by itself."""
+        status, accepts = response.status, isinstance(self.outcome, Accepted)
         if self._statuses is not None:
             if status not in self._statuses:
                 return False
-        elif decided or (isinstance(self.outcome, Accepted) and not 200 <= status < 300):
+        elif decided or (accepts and not 200 <= status < 300):
             return False
-        return self._conditions.hold(node)
+        if self._text is not None and not self._text.search(response.body.decode("utf-8", "replace")):
+            return False
+        # What cannot be read accepts nothing, unless it is known what it looks like.
+        return self._conditions.hold(node) and (node is not None or self._text is not None or not accepts)
 
 
 class Verdict:
@@ -71,7 +80,7 @@ class Verdict:
     def outcome(self, node: Any, response: Response) -> Outcome | None:
         """What is said there; None: nothing."""
         status, decided = response.status, shared_outcome(response) is not None
-        found = next((rule.outcome for rule in self._rules if rule.fits(node, status, decided)), None)
+        found = next((rule.outcome for rule in self._rules if rule.fits(node, response, decided)), None)
         code = self._code.text(node) if self._code else None
         if found is None and code is not None and status < 500:
             found = self._codes.get(code.lower())
@@ -113,8 +122,6 @@ class Answer:
     def outcomes(self, response: Response, scopes: Sequence[Any]) -> list[Outcome]:
         """One for each message, whatever the bytes are."""
         node = parse(response.body, self._form)
-        if node is None:
-            return [status_outcome(response)] * len(scopes)
         overall = self._overall(node, response, alone=len(scopes) == 1)
         if self._items is None or self._item is None:
             return [overall] * len(scopes)
