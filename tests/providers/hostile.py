@@ -15,6 +15,7 @@ from bridge.message import Accepted, Inbound, Refused, Report, Retry, State, Uns
 from bridge.providers import Callback, Heard, NotSetUp, Provider, Request, Response
 from bridge.providers._cases.making import CALLBACK_URL, SECTIONS, Subject, attempts_of, body_of, references_of
 from bridge.providers._cases.promises import heard_or_refused
+from bridge.providers._declared.provider import Declared
 
 # Bodies that have broken parsers before.
 NASTY = [
@@ -102,7 +103,10 @@ def check_any_bytes(subject: Subject) -> None:
         look_at(provider.heard(Response(status=status, body=body), wanted))
         look_at_the_rest(provider, Response(status=status, body=body))
         query = {"status": body.decode("latin-1")[:50], "id": body.decode("latin-1")[:50]}
-        for callback in (Callback(method=method, body=body), Callback(method=method, query=query)):
+        callbacks = [Callback(method=method, body=body), Callback(method=method, query=query)]
+        if isinstance(provider, Declared) and provider.parts.sign is not None:
+            callbacks += [provider.signed(callback) for callback in callbacks]
+        for callback in callbacks:
             heard = heard_or_refused(provider, callback)
             if isinstance(heard, Heard):
                 look_at(heard)

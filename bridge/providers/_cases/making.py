@@ -125,18 +125,23 @@ def response_of(case: Mapping[str, Any]) -> Response:
     return Response(status=case.get("status", 200), headers=case.get("headers", {}), body=body_of(case))
 
 
-def callback_of(case: Mapping[str, Any]) -> Callback:
-    """The callback of a case."""
-    body = body_of(case)
-    return Callback(
+def callback_of(case: Mapping[str, Any], provider: Provider | None = None) -> Callback:
+    """The callback of a case; with `signed: true`, signed as the provider would."""
+    callback = Callback(
         method=case["method"],
         path=case.get("path", ""),
         query=case.get("query", {}),
         headers={name.lower(): value for name, value in case.get("headers", {}).items()},
-        body=body,
+        body=body_of(case),
         remote=case.get("remote"),
         received_at=case.get("received_at"),
     )
+    if not case.get("signed"):
+        return callback
+    sign = getattr(provider, "signed", None)
+    assert sign is not None, "signed: true is for declared providers"
+    signed: Callback = sign(callback)
+    return signed
 
 
 def references_of(wanted: Sequence[Mapping[str, Any]]) -> list[Reference]:
@@ -147,12 +152,14 @@ def references_of(wanted: Sequence[Mapping[str, Any]]) -> list[Reference]:
 
 
 def filled(template: Any, word: str, value: str) -> Any:
-    """The template with `value` wherever `word` stands."""
+    """The template with `value` wherever `word` stands, alone or behind the # of an address."""
     if isinstance(template, dict):
         return {key: filled(each, word, value) for key, each in template.items()}
     if isinstance(template, list):
         return [filled(each, word, value) for each in template]
-    return value if template == word else template
+    if template == word:
+        return value
+    return template.replace(f"#{word}", f"#{value}") if isinstance(template, str) else template
 
 
 def exchange(provider: Provider, request: Request, answer: Mapping[str, Any] | None) -> Response:

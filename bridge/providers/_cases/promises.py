@@ -180,11 +180,12 @@ def check_codes(subject: Subject) -> None:
 def check_statuses(subject: Subject) -> None:
     """Every status of the table is in a case, and an unknown one is UNKNOWN."""
     statuses = subject.section("statuses")
-    assert set(subject.states) <= set(statuses["states"]), "a status in the table that no case documents"
+    states = {str(word): state for word, state in statuses.get("states", {}).items()}
+    assert {str(word) for word in subject.states} <= set(states), "a status in the table that no case documents"
     ways = {"callback", "poll"} & set(statuses)
-    assert ways, "statuses say neither a callback nor a poll"
+    assert ways or not subject.states, "statuses say neither a callback nor a poll"
     for way in ways:
-        for word, state in statuses["states"].items():
+        for word, state in states.items():
             report = said(subject, way, filled(statuses[way], "STATUS", word))
             assert report.state is State[state.upper()], f"{word} is {report.state!r}"
             assert report.native == word, f"{word} is kept as {report.native}"
@@ -197,7 +198,7 @@ def said(subject: Subject, way: str, case: Mapping[str, Any]) -> Report:
     """The one report in a callback, or in the answer to a poll."""
     provider = subject.make()
     if way == "callback":
-        heard = provider.reports(callback_of(case))
+        heard = provider.reports(callback_of(case, provider))
     else:
         heard = provider.heard(response_of(case), references_of([{"message_id": 1}]))
     (report,) = heard.items
@@ -208,7 +209,8 @@ def said(subject: Subject, way: str, case: Mapping[str, Any]) -> Report:
 def check_callbacks(subject: Subject) -> None:
     """Callbacks say what they should, or are refused as they should."""
     for case in subject.section("callbacks"):
-        provider, callback = made_for(subject, case), callback_of(case["callback"])
+        provider = made_for(subject, case)
+        callback = callback_of(case["callback"], provider)
         heard = heard_or_refused(provider, callback)
         if "refused" in case:
             assert heard == case["refused"], f"{case['name']}: {heard}"

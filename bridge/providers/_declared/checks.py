@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 import jwt
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from msgspec.structs import replace
 
 from bridge.providers._contract import BadCallback, Callback
 from bridge.providers._declared import schema
@@ -76,7 +77,7 @@ def compiled(check: schema.Check, make: Make, settings: Mapping[str, schema.Sett
     """A check, ready to be made. Raises ValueError."""
     given = [name for name in type(check).model_fields if getattr(check, name) is not None]
     if len(given) != 1:
-        raise ValueError("each item is one check: secret, basic, hmac, hash, ed25519, jwt, recent or networks")
+        raise ValueError("each item is one check: secret, basic, hmac, hash, ed25519, jwt or networks")
     (name,) = given
     return _COMPILE[name](getattr(check, name), make, settings)
 
@@ -109,12 +110,14 @@ def _signature(
     check: schema.Signature, make: Make, keys: list[Template], fits: Callable[[Scope, bytes, bytes], bool]
 ) -> Test:
     """`fits` tells whether a signature belongs to what was signed."""
-    given = make(check.given, "given")
+    given, at = make(check.given, "given"), make(check.at, "at") if check.at else None
     signed = [make(each, "over") for each in check.over]
 
     def test(scope: Scope) -> bool | None:
         if any(not key.octets(scope) for key in keys):
             return None
+        if at is not None and not _recent(at.text(scope), scope.callback.received_at, check.within):
+            return False
         came = given.text(scope) or ""
         for word in _SEVERAL.split(came.strip()):
             signature = _decoded(word.removeprefix(check.prefix), check.encoding)
@@ -127,15 +130,41 @@ def _signature(
     return test
 
 
+def _recent(text: str | None, now: float | None, within_s: float) -> bool:
+    try:
+        return now is None or abs(now - float(text or "")) <= within_s
+    except ValueError:
+        return False
+
+
 def _hmac(check: schema.Hmac, make: Make, _: Any) -> Test:
     key = make(check.key, "key")
 
     def fits(scope: Scope, signature: bytes, said: bytes) -> bool:
-        octets = key.octets(scope) or b""
-        secret = octets if check.key_encoding == "text" else _decoded(octets.decode("latin-1"), check.key_encoding)
-        return bool(secret) and hmac.compare_digest(hmac.digest(secret or b"", said, check.algorithm), signature)
+        return hmac.compare_digest(_digest(check, key, scope, said), signature)
 
     return _signature(check, make, [key], fits)
+
+
+def _digest(check: schema.Hmac, key: Template, scope: Scope, said: bytes) -> bytes:
+    octets = key.octets(scope) or b""
+    secret = octets if check.key_encoding == "text" else _decoded(octets.decode("latin-1"), check.key_encoding)
+    return hmac.digest(secret or b"", said, check.algorithm)
+
+
+def signing(check: schema.Hmac, make: Make) -> Callable[[Scope], Callback] | None:
+    """What signs a callback as the provider would, for cases that say `signed`; None where it stands in no header."""
+    header = re.fullmatch(r"\{header\.([a-z0-9-]+)\}", check.given)
+    if header is None:
+        return None
+    key, over, name = make(check.key, "key"), make(check.over[0], "over"), header[1]
+
+    def sign(scope: Scope) -> Callback:
+        digest = _digest(check, key, scope, over.octets(scope) or b"")
+        text = digest.hex() if check.encoding == "hex" else base64.b64encode(digest).decode()
+        return replace(scope.callback, headers={**scope.callback.headers, name: check.prefix + text})
+
+    return sign
 
 
 def _hash(check: schema.Hash, make: Make, settings: Mapping[str, schema.Setting]) -> Test:
@@ -199,21 +228,6 @@ def _in_time(claims: Mapping[str, Any], now: float | None) -> bool:
     return numbers and since - _LEEWAY_S <= now <= until + _LEEWAY_S
 
 
-def _recent(check: schema.Recent, make: Make, _: Any) -> Test:
-    at = make(check.at, "at")
-
-    def test(scope: Scope) -> bool | None:
-        now, text = scope.callback.received_at, at.text(scope)
-        if now is None:
-            return None
-        try:
-            return abs(now - float(text or "")) <= check.within
-        except ValueError:
-            return False
-
-    return test
-
-
 def _networks(check: list[str] | str, make: Make, settings: Mapping[str, schema.Setting]) -> Test:
     if isinstance(check, list):
         fixed = [ipaddress.ip_network(each) for each in check]
@@ -254,7 +268,6 @@ _COMPILE: dict[str, Callable[..., Test]] = {
     "hash": _hash,
     "ed25519": _ed25519,
     "jwt": _jwt,
-    "recent": _recent,
     "networks": _networks,
 }
 

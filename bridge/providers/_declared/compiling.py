@@ -14,11 +14,12 @@ from bridge.problems import KeyPath, Problem, hint
 from bridge.providers._contract import Attempt, Capabilities, Heard, ProviderSettings, Reference, References
 from bridge.providers._declared import checks, schema
 from bridge.providers._declared.conditions import Conditions
+from bridge.providers._declared.paths import Format, Path
 from bridge.providers._declared.provider import Declared, Parts
 from bridge.providers._declared.requests import POLL_NAMES, SEND_NAMES, Login, Plan
 from bridge.providers._declared.sayings import Inbounds, Reports, state_of
 from bridge.providers._declared.template import Getter, Names, Template, TemplateError
-from bridge.providers._declared.verdicts import OUTCOMES, Answer, outcome_of
+from bridge.providers._declared.verdicts import OUTCOMES, Answer, Rule, outcome_of
 from bridge.values import BaseUrl, Secret
 
 T = TypeVar("T")
@@ -44,6 +45,10 @@ _SAMPLES: dict[str, Any] = {
     "flag": True,
     "networks": ["192.0.2.0/24"],
 }
+# Keys that hold paths; `text` and `message` of other groups are never inspected.
+_PATHS = frozenset(
+    {"ref", "code", "message", "items", "at", "id", "reference", "status", "reason", "path", "from_", "to", "text"}
+)
 _TRIED = References("0" * 12)
 
 
@@ -125,6 +130,30 @@ class Compiling:
 
         return make
 
+    def _sound(self, section: str) -> bool:
+        """True when every path, rule and condition of a section can be used; what cannot is noted at its own place."""
+        before = len(self.problems)
+        self._inspect(getattr(self._declared, section), (section,), None)
+        return len(self.problems) == before
+
+    def _inspect(self, group: Any, path: KeyPath, form: Format | None) -> None:
+        form = getattr(group, "as_", form) or "json"
+        for name, field in type(group).model_fields.items():
+            value, place = getattr(group, name), (*path, field.alias or name)
+            if name in _PATHS and isinstance(value, str):
+                self._made(place, (), Path, value, form)
+            elif name == "where":
+                for key, wanted in value.items():
+                    self._made((*place, key), (), Conditions, {key: wanted}, form)
+            elif name == "by":
+                for key in value:
+                    self._made((*place, key), (), Path, key, form)
+            elif name == "rules":
+                for number, rule in enumerate(value):
+                    self._made((*place, number), (*OUTCOMES, *Reason), Rule, rule, form)
+            elif isinstance(value, schema.Items | schema.Moment):
+                self._inspect(value, place, form)
+
     # --- parts ------------------------------------------------------------------------------------------------------
 
     def _parts(self) -> Parts | None:
@@ -136,20 +165,22 @@ class Compiling:
             login = self._made(("auth", "oauth2"), (), Login, declared.auth.oauth2, self._maker({}))
         items = declared.answer.items
         by = [(key, sending(text, ("answer", "items", "by", key))) for key, text in items.by.items()] if items else []
-        answer = self._made(("answer",), (*OUTCOMES, *Reason), Answer, declared.answer, self.codes, by)
+        answer = Answer(declared.answer, self.codes, by) if self._sound("answer") else None
         if not (declared.answer.ref or declared.answer.rules or declared.answer.code or items):
             self.problems.append(Problem(("answer",), "nothing says when a message is accepted: ref, rules or code"))
         report, inbound, poll, polled = declared.report, declared.inbound, None, None
         reports = inbounds = None
         if report is not None:
-            reports = self._made(("report",), (), Reports, report, self.states, self._reasons)
+            if self._sound("report"):
+                reports = self._made(("report", "at"), (), Reports, report, self.states, self._reasons)
             if report.id is None and report.reference is None:
                 self.problems.append(Problem(("report",), "needs id or reference: of which message it is"))
-        if inbound is not None:
-            inbounds = self._made(("inbound",), (), Inbounds, inbound)
+        if inbound is not None and self._sound("inbound"):
+            inbounds = self._made(("inbound", "at"), (), Inbounds, inbound)
         if declared.poll is not None:
             poll = self._made(("poll",), (), Plan, declared.poll, ("poll",), declared.auth, polling, self._urls)
-            polled = self._made(("poll",), (), Reports, declared.poll, self.states, self._reasons)
+            if self._sound("poll"):
+                polled = self._made(("poll", "at"), (), Reports, declared.poll, self.states, self._reasons)
         if (report or declared.poll) and not declared.states:
             self.problems.append(Problem(("states",), "reports have words, and nothing says what they mean"))
         form = report.as_ if report else inbound.as_ if inbound else "json"
@@ -157,6 +188,11 @@ class Compiling:
             self._made(("ignore", number), (), Conditions, where, form) for number, where in enumerate(declared.ignore)
         ]
         tests = [self._test(number, check) for number, check in enumerate(declared.verify)]
+        key = next((check.hmac for check in declared.verify if check.hmac is not None), None)
+        names = self._maker(checks.NAMES)
+        sign = (
+            self._made(("verify",), (), checks.signing, key, lambda text, _: names(text, ("verify",))) if key else None
+        )
         if send is None or answer is None:
             return None
         reply = declared.reply
@@ -169,6 +205,7 @@ class Compiling:
             ignore=[each for each in ignore if each is not None],
             reply=Heard(status=reply.status, body=reply.body.encode(), content_type=reply.type),
             tests=[each for each in tests if each is not None],
+            sign=sign,
             poll=poll,
             polled=polled,
             polled_alone=declared.poll is not None and declared.poll.id is None and declared.poll.reference is None,

@@ -27,13 +27,15 @@ _XML = {"resolve_entities": False, "no_network": True, "load_dtd": False, "huge_
 
 
 class Path:
-    """One path, compiled. Raises ValueError when it is not valid in its format."""
+    """One path, compiled; `PATH ~ PATTERN` is what the first group of the pattern takes of the text that is there."""
 
-    __slots__ = ("_find", "source")
+    __slots__ = ("_find", "_pick")
 
     def __init__(self, source: str, form: Format) -> None:
-        self.source = source
-        self._find: Find = _COMPILE[form](source)
+        """Raises ValueError when it is not valid in its format."""
+        path, mark, pattern = source.partition(" ~ ")
+        self._find: Find = _COMPILE[form](path.strip() if mark else source)
+        self._pick = _pattern(pattern.strip()) if mark else None
 
     def all(self, node: Any) -> list[Any]:
         """Everything that is there, in its order."""
@@ -43,6 +45,8 @@ class Path:
         """The first value as text without spaces around it; None when there is none, or it is a group or empty."""
         for found in self._find(node):
             value = _scalar(found)
+            if self._pick is not None and value is not None:
+                value = next(iter(self._pick(text_of(value))), None)
             if value is not None and (text := text_of(value).strip()):
                 return text
         return None
@@ -94,7 +98,7 @@ def _scalar(found: Any) -> Any:
 @lru_cache(maxsize=1024)
 def _json(source: str) -> Find:
     """Plain paths are walked here, in a tenth of the time; everything else of JSONPath (RFC 9535) by the library."""
-    whole = source if source.startswith("$") else f"$.{source}"
+    whole = source if source.startswith("$") else f"${source}" if source.startswith("[") else f"$.{source}"
     steps, at = [], 1
     while at < len(whole):
         found = _PLAIN.match(whole, at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -42,6 +42,7 @@ class Parts:
     ignore: Sequence[Conditions]
     reply: Heard
     tests: list[checks.Test]
+    sign: Callable[[checks.Scope], Callback] | None  # as the provider would
     poll: Plan | None
     polled: Reports | None
     polled_alone: bool  # the answer to a poll does not say of which message it is
@@ -78,7 +79,7 @@ class Declared(_contract.Provider):
         sayings = [each for each in sayings if callback.method in each[0]]
         if not sayings:
             raise BadCallback("not a method that is declared", status=405)
-        checks.verify(parts.tests, checks.Scope(callback, self._values, self.callback_url))
+        checks.verify(parts.tests, self._scope(callback))
         items: list[Report | Inbound] = []
         ignored = False
         read: dict[Format, Any] = {}
@@ -97,6 +98,12 @@ class Declared(_contract.Provider):
         if not items and not ignored:
             raise BadCallback("nothing of what is declared is found in it")
         return replace(parts.reply, items=items)
+
+    def signed(self, callback: Callback) -> Callback:
+        """The callback as the provider would sign it, for cases. Raises ValueError where only the provider can."""
+        if self.parts.sign is None:
+            raise ValueError("only a digest with a key can be made here")
+        return self.parts.sign(self._scope(callback))
 
     def poll(self, wanted: Sequence[Reference]) -> list[Request]:
         """One request for as many as fit in one; none for what cannot be named."""
@@ -125,6 +132,9 @@ class Declared(_contract.Provider):
     def token_of(self, response: Response) -> Token | None:
         """The token of an answer."""
         return token_of(response)
+
+    def _scope(self, callback: Callback) -> checks.Scope:
+        return checks.Scope(callback, self._values, self.callback_url)
 
     def _sending(self, attempt: Attempt) -> Sending:
         return Sending(attempt, self._values, self.callback_url)

@@ -38,6 +38,11 @@ class Sending:
         self.callback_url = callback_url
 
     @property
+    def unicode(self) -> bool:
+        """True when the GSM alphabet lacks a character of the text."""
+        return not gsm7.fits(self.message.text or "")
+
+    @property
     def validity_s(self) -> int:
         """Whole seconds from when the message may leave until it expires, at least 1."""
         message = self.message
@@ -49,8 +54,10 @@ SEND_NAMES: Names = {
     "to": lambda scope: scope.message.destination,  # the number, digits without +
     "from": lambda scope: scope.message.source,  # the sender, when the message has one; see the filter or
     "text": lambda scope: scope.message.text,  # the text, when it has one
+    "text_gsm": lambda scope: None if scope.unicode else scope.message.text,  # the text, when it fits the GSM alphabet
+    "text_ucs2": lambda scope: scope.message.text if scope.unicode else None,  # the text, when it is not
     "reference": lambda scope: scope.attempt.reference,  # ours: 13 to 28 characters of 0-9a-f, the same when repeated
-    "unicode": lambda scope: not gsm7.fits(scope.message.text or ""),  # true when the GSM alphabet lacks a character
+    "unicode": lambda scope: scope.unicode,  # true when the GSM alphabet lacks a character
     "flash": lambda scope: scope.message.flash or None,  # true when it is to be shown at once
     "binary": lambda scope: scope.message.binary,  # user data that is no text; needs hex or base64
     "udh": lambda scope: scope.message.udh,  # the header of binary, length octet included; needs hex or base64

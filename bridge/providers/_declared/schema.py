@@ -174,6 +174,8 @@ class Signature(Group):
     over: Texts  # what was signed; of several, one must fit
     prefix: str = ""  # what stands before the signature
     encoding: Literal["hex", "base64"] = "hex"  # how it is written
+    at: str | None = None  # when it was signed, in Unix seconds, so that nobody repeats what he overheard
+    within: Duration = 300.0  # how long ago that may be
 
 
 class Hmac(Signature):
@@ -215,13 +217,6 @@ class Secret(Group):
     expected: str  # what it must be
 
 
-class Recent(Group):
-    """A time that must not be long ago, so that nobody repeats what he overheard."""
-
-    at: str  # Unix seconds
-    within: Duration = 300.0  # how long ago it may be
-
-
 class Check(Group):
     """One way to know that a callback is the provider's; it counts where its settings have values."""
 
@@ -231,7 +226,6 @@ class Check(Group):
     hash: Hash | None = None  # a digest of what holds a secret
     ed25519: Ed25519 | None = None  # a signature by a public key
     jwt: Jwt | None = None  # a signed token
-    recent: Recent | None = None  # a time that is not long ago
     networks: list[str] | str | None = None  # addresses that may call: a list, or settings.NAME of kind networks
 
 

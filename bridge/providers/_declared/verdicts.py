@@ -136,10 +136,10 @@ class Answer:
             found = status_outcome(response)
             native = self._whole.native(node)
             return replace(found, native=f"{found.native} {native}".rstrip())
-        if alone or isinstance(found, Retry | Unsure) or (isinstance(found, Accepted) and self._items is None):
-            return found
-        if isinstance(found, Accepted):
+        if isinstance(found, Accepted) and self._items is not None:
             return Unsure(native="accepted, without a word on this message")
+        if alone or not isinstance(found, Refused):
+            return found
         # One of them is at fault, and nobody says which; they come again, and not all together.
         return replace(_AGAIN, native=found.native)
 
