@@ -6,15 +6,16 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
-from urllib.parse import quote
 
 import structlog
 
 from bridge import providers
+from bridge.changes import Changes
 from bridge.config.schema import Account, Config
 from bridge.dispatch.lane import Lane
 from bridge.errors import ConfigError
 from bridge.intake import Intake
+from bridge.listeners.control.server import ControlServer, opened
 from bridge.listeners.http import ports as http_ports
 from bridge.listeners.http.outgoing import CallbackSender
 from bridge.listeners.http.server import HttpServer
@@ -36,6 +37,7 @@ from bridge.reports.polling import Polling
 from bridge.reports.sender import Sender
 from bridge.routing.rules import InboundRouter, Router
 from bridge.smarthost import Smarthost
+from bridge.steering import Steering
 from bridge.store import Event
 from bridge.store.sqlite import SqliteStore
 from bridge.telemetry import metrics
@@ -48,7 +50,6 @@ _SWEEP_EVERY_S = 60.0
 _PURGE_ROWS = 500
 _DRAIN_S = 20.0
 _HAND_OVER_S = 5.0  # of the drain, for callbacks and mails under way
-_INBOX_BACK_S = 86400.0  # what may have come to a provider's inbox while we were down
 _LANE_SILENT_S = 60.0  # above a provider's timeout: a lane that shows no sign of life is stuck
 
 
@@ -79,6 +80,7 @@ class App:
         self.smpp: list[SmppServer] = []
         self.smtp: list[SmtpServer] = []
         self.http: list[HttpServer] = []
+        self._control: ControlServer | None = None
         self._ready = False
 
     # --- start ------------------------------------------------------------------------------------------------------
@@ -103,8 +105,8 @@ class App:
             name: providers.load(settings.type, config.provider_paths).Provider(name, settings, self._references)
             for name, settings in config.providers.items()
         }
-        for provider in self.providers.values():
-            provider.callback_url = self._callback_url(provider)
+        for name, provider in self.providers.items():
+            provider.callback_url = config.callback_url(name)
         self.transport = Transport()
         self.delivery = Delivery(self.store, self._kept_s, self.clock)
         self.lanes = _Lanes(self._lane_of_gone)
@@ -120,6 +122,7 @@ class App:
             clock=self.clock,
             on_owed=self._offer,
         )
+        self.changes = Changes(self.store, self.intake, self.lanes, clock=self.clock, on_owed=self._offer)
         self.hearing = Hearing(
             self.store,
             self.providers,
@@ -127,6 +130,7 @@ class App:
             self._listener_of,
             clock=self.clock,
             on_owed=self._offer,
+            on_went_on=self._wake,
         )
         self._passwords = Passwords()
         self._make_senders()
@@ -140,13 +144,6 @@ class App:
         await self._listen()
         self._ready = True
         self._run(self._feed_watchdog())
-
-    def _callback_url(self, provider: Provider) -> str | None:
-        """Where a provider is to call us."""
-        if self.config.public_url is None:
-            return None
-        url, token = f"{self.config.public_url}/callbacks/{provider.name}", provider.settings.callback_token
-        return url if token is None else f"{url}/{quote(token.get_secret_value(), safe='')}"
 
     def _add_lane(self, provider: Provider) -> Lane:
         limits = self.config.limits
@@ -164,10 +161,12 @@ class App:
     def _start_lane(self, provider: Provider) -> None:
         self.lanes[provider.name].start()
         self._run(Polling(provider, self.store, self.transport, self.hearing, self.clock).run())
-        now = self.clock()
-        if provider.inbox(now, now) is not None:
-            back_s = min(_INBOX_BACK_S, self.config.retention)
-            self._run(Inbox(provider, self.transport, self.hearing, self.clock, back_s=back_s).run())
+        inbox = Inbox(provider, self.transport, self.hearing, self.clock, known_s=self.config.retention)
+        self._run(inbox.run())
+
+    def _wake(self, lanes: Sequence[str]) -> None:
+        for name in set(lanes):
+            self.lanes[name].wake(self.clock())
 
     def _lane_of_gone(self, name: str) -> Lane:
         log.warning("provider_gone", provider=name, hint="its messages go on to their plan's next provider, or fail")
@@ -179,10 +178,18 @@ class App:
 
     async def _listen(self) -> None:
         config = self.config
-        binds = Binds(lambda account: self.delivery.outbox("smpp", account))
+        binds = self._binds = Binds(lambda account: self.delivery.outbox("smpp", account))
         for smpp in config.listeners.smpp:
             self.smpp.append(
-                SmppServer(smpp, self._smpp_accounts(), intake=self.intake, passwords=self._passwords, binds=binds)
+                SmppServer(
+                    smpp,
+                    self._smpp_accounts(),
+                    intake=self.intake,
+                    changes=self.changes,
+                    passwords=self._passwords,
+                    binds=binds,
+                    clock=self.clock,
+                )
             )
         for smtp in config.listeners.smtp:
             self.smtp.append(SmtpServer(smtp, self._smtp_accounts(), intake=self.intake, passwords=self._passwords))
@@ -203,6 +210,22 @@ class App:
         listeners: list[SmppServer | SmtpServer | HttpServer] = [*self.smpp, *self.smtp, *self.http]
         for listener in listeners:
             await listener.start()
+        await self._take_control()
+
+    async def _take_control(self) -> None:
+        config = self.config
+        steering = Steering(
+            smpp=self.smpp,
+            smtp=self.smtp,
+            http=self.http,
+            binds=self._binds,
+            lanes=self.lanes,
+            store=self.store,
+            system_ids=lambda: {each.name: each.settings.system_id for each in self._smpp_accounts()},
+            clock=self.clock,
+        )
+        asked_for = bool(config.control.model_fields_set)
+        self._control = await opened(config.control_path, config.control.group, steering, required=asked_for)
 
     def _make_senders(self) -> None:
         """One for each account and listener that can be reached; those there were go on with the new settings."""
@@ -232,7 +255,7 @@ class App:
 
     def reload(self, config: Config) -> None:
         """Takes over accounts, routes and inbound rules. Raises ConfigError when anything else has changed."""
-        keys = ("store", "listeners", "providers", "mail", "limits")
+        keys = ("store", "listeners", "providers", "mail", "control", "limits")
         fixed = [key for key in keys if getattr(config, key) != getattr(self.config, key)]
         if fixed:
             raise ConfigError([f"{key}: has changed; restart the service for that" for key in fixed])
@@ -267,6 +290,8 @@ class App:
         lanes = self.lanes.values() if hasattr(self, "lanes") else ()
         # At once: what listeners still take goes to disk only, and is acknowledged from there.
         await _stop(*(listener.stop() for listener in listeners), *(lane.stop(grace_s) for lane in lanes))
+        if self._control is not None:
+            await _stop(self._control.stop())
         await _stop(*(sender.stop(min(grace_s, _HAND_OVER_S)) for sender in self._senders.values()))
         if hasattr(self, "delivery"):
             self.delivery.stop()
@@ -313,6 +338,8 @@ class App:
         metrics.queued.set(self.store.queued)
         metrics.owed.set(self.delivery.waiting)
         metrics.commits.set(self.store.commits)
+        for account, count in self._binds.counts.items():
+            metrics.smpp_binds.labels(account).set(count)
         return metrics.exposition()
 
     def health(self) -> tuple[bool, dict[str, Any]]:
@@ -323,7 +350,7 @@ class App:
             for name, lane in self.lanes.items()
             if lane.silent_s(now) > lane.provider.settings.timeout + _LANE_SILENT_S
         ]
-        paused = [name for name, lane in self.lanes.items() if lane.breaker.open]
+        paused = [name for name, lane in self.lanes.items() if lane.breaker.open or lane.breaker.held]
         well = self._ready and not self._broken and not stuck
         return well, {"ready": self._ready, "stuck": stuck, "held_back": paused, "queued": self.store.queued}
 

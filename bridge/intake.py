@@ -13,13 +13,13 @@ from typing import Protocol
 import msgspec
 
 from bridge.errors import Refusal
-from bridge.message import Message, Owed, Part, Reason, Report, ReportOn, State, owed_for
+from bridge.message import Message, Owed, Part, Plan, Reason, Report, ReportOn, State, owed_for
 from bridge.providers._contract import Capabilities
 from bridge.providers._fit import fit
 from bridge.routing.rules import Router
 from bridge.sms.encoding import TextError
 from bridge.sms.join import join
-from bridge.store import Entry, Queued, Stage, Store
+from bridge.store import Entry, Queued, Stage, Store, cancelled
 from bridge.telemetry import metrics
 from bridge.throttle import Bucket
 
@@ -45,7 +45,7 @@ class AccountLimits(Protocol):
 class LanePort(Protocol):
     """The way into a provider's lane."""
 
-    def reserve(self) -> bool:
+    def reserve(self, *, urgent: bool = False) -> bool:
         """True when one more message may wait in memory; False: it goes on disk only, and the lane will fetch it."""
 
     def offer(self, queued: Sequence[Queued]) -> None:
@@ -164,6 +164,18 @@ class Intake:
         """Keeps a message that cannot be sent as rejected, so that its sender is told like of any other failure."""
         return asyncio.shield(self._keep([self._rejected(message, Reason(refusal.reason), refusal.text)]))
 
+    def replacement(self, message: Message) -> Entry | Refusal:
+        """The entry for a message that takes the place of one that waits: it was admitted with that one."""
+        return self._entry(message, in_memory=False) if message.account in self._accounts else _no_account()
+
+    def cancel_parts(self, wanted: Callable[[Message], bool]) -> list[asyncio.Future[None]]:
+        """Ends messages whose parts have not all come, if any of their parts is wanted.
+
+        A future for each: done when it is on disk as cancelled, or StoreUnavailable when its parts wait on.
+        """
+        keys = [key for key, parts in self._assemblies.items() if any(wanted(part) for part in parts)]
+        return [self._end(key, self._cancelled(self._assemblies[key])) for key in keys]
+
     def recover(self) -> None:
         """Takes up the parts that an earlier process kept."""
         for part in self._store.parts():
@@ -202,7 +214,7 @@ class Intake:
                 return Refusal(Reason.THROTTLED, "over the account's rate", retry_after_s=bucket.wait_s(now))
         return None
 
-    def _entry(self, message: Message) -> Entry | Refusal:
+    def _entry(self, message: Message, *, in_memory: bool = True) -> Entry | Refusal:
         plan = self._plan(message)
         if isinstance(plan, Refusal):
             return plan
@@ -213,10 +225,11 @@ class Intake:
         deliver_at = message.deliver_at
         if deliver_at is not None and deliver_at > now:
             return Entry(message=message, plan=plan, stage=Stage.QUEUED, next_at=deliver_at, state=State.SCHEDULED)
-        stage = Stage.LEASED if self._lanes[plan[0]].reserve() else Stage.QUEUED
+        leased = in_memory and self._lanes[plan[0]].reserve(urgent=message.priority > 0)
+        stage = Stage.LEASED if leased else Stage.QUEUED
         return Entry(message=message, plan=plan, stage=stage, next_at=now)
 
-    def _plan(self, message: Message) -> tuple[str, ...] | Refusal:
+    def _plan(self, message: Message) -> Plan | Refusal:
         plan = self._router.plan(message)
         if not plan:
             return _no_route(message)
@@ -230,7 +243,7 @@ class Intake:
                 able.append(name)
         if not able:
             return Refusal(reason, "no provider of the route can carry this message")
-        return plan if len(able) == len(plan) else tuple(able)
+        return plan if len(able) == len(plan) else plan.only(able)
 
     def _keep(self, entries: Sequence[Entry], parts: Sequence[Message] = ()) -> asyncio.Future[None]:
         """Stores entries and parts, and hands them on once they are safe. A failed write gives nothing to anybody.
@@ -275,13 +288,18 @@ class Intake:
         report = Report(state=State.REJECTED, reason=reason, native=text)
         return Entry(
             message=message,
-            plan=(),
+            plan=Plan(),
             stage=Stage.FINAL,
             next_at=None,
             state=State.REJECTED,
             reason=reason,
             joins=tuple(part.message_id for part in parts),
             owed=owed_for(message, report, self._clock()),
+        )
+
+    def _cancelled(self, parts: Sequence[Message]) -> Entry:
+        return msgspec.structs.replace(
+            cancelled(_joined(parts, text=""), self._clock()), joins=tuple(part.message_id for part in parts)
         )
 
     # --- long messages --------------------------------------------------------------------------------------------
@@ -309,7 +327,7 @@ class Intake:
             entry = msgspec.structs.replace(entry, joins=tuple(p.message_id for p in parts))
         self._end(key, entry)
 
-    def _end(self, key: tuple[object, ...], entry: Entry) -> None:
+    def _end(self, key: tuple[object, ...], entry: Entry) -> asyncio.Future[None]:
         """Stores what parts have become. They are acknowledged: if that fails, they wait for `give_up_parts`."""
         parts = self._assemblies.pop(key)
 
@@ -319,7 +337,9 @@ class Intake:
             else:
                 self._assemblies[key] = parts + self._assemblies.get(key, [])
 
-        self._keep([entry]).add_done_callback(stored)
+        kept = self._keep([entry])
+        kept.add_done_callback(stored)
+        return kept
 
 
 def _key(part: Message) -> tuple[object, ...]:
@@ -343,11 +363,14 @@ def _joined(parts: Sequence[Message], text: str | bytes) -> Message:
         text=text if isinstance(text, str) else None,
         binary=text if isinstance(text, bytes) else None,
         report_on=ReportOn.NEVER,
+        known_id=None,
+        intermediate=any(part.intermediate for part in ordered),
         parts=tuple(
             Part(
-                part_id=part.message_id,
+                part_id=part.known_id or part.message_id,
                 number=part.segment.number if part.segment else 0,
                 report_on=part.report_on,
+                intermediate=part.intermediate,
                 native=part.native,
             )
             for part in ordered

@@ -6,6 +6,7 @@ Structs are outside the garbage collector (`gc=False`): they form no cycles, and
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from enum import IntEnum, StrEnum
 from typing import Any, Literal
 
@@ -106,6 +107,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     part_id: int
     number: int  # 1-based
     report_on: ReportOn = ReportOn.NEVER
+    intermediate: bool = False  # it is to be told of states that are not final, too
     native: dict[str, Any] = {}
 
 
@@ -158,10 +160,38 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     priority: int = 0  # 0..3, 3 first
     deliver_at: float | None = None
     report_on: ReportOn = ReportOn.NEVER
+    intermediate: bool = False  # it is to be told of states that are not final, too
+    one_report: bool = False  # of all its parts together, not of each
     client_ref: str | None = None
+    known_id: int | None = None  # the id its client knows, where several messages share one; None: its message_id
     segment: Segment | None = None  # set while it is one part of a longer message; `text` is then None
     parts: tuple[Part, ...] = ()  # empty: it came whole, and message_id is the id its client knows
     native: dict[str, Any] = {}  # protocol details its listener needs to answer; nobody else reads them
+
+
+class Plan(tuple[str, ...]):
+    """The providers to try for a message, in order.
+
+    `waits_s`: for each, the seconds after which the next one goes too unless the message has been delivered, and that a
+    failure reported by it sends the message on; 0: the next one's turn comes only when this one does not take it.
+    """
+
+    waits_s: tuple[float, ...]
+
+    def __new__(cls, providers: Iterable[str] = (), waits_s: Iterable[float] = ()) -> Plan:
+        """Without `waits_s`, no provider has one."""
+        plan = super().__new__(cls, providers)
+        plan.waits_s = tuple(waits_s) or (0.0,) * len(plan)
+        return plan
+
+    def only(self, names: Collection[str]) -> Plan:
+        """The plan without the providers that are not named."""
+        kept = [(name, wait_s) for name, wait_s in zip(self, self.waits_s, strict=True) if name in names]
+        return Plan((name for name, _ in kept), (wait_s for _, wait_s in kept))
+
+    def wait_s(self, step: int) -> float | None:
+        """Seconds that the provider of a step has before the next one goes too; None: as long as it takes."""
+        return self.waits_s[step] or None if step + 1 < len(self) else None
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -180,7 +210,9 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
 
     source: str
     destination: str
-    text: str
+    text: str = ""
+    binary: bytes | None = None  # user data that is not text
+    udh: bytes | None = None  # user data header of `binary`, length octet included
     provider_ref: str | None = None
     at: float | None = None
 
@@ -241,6 +273,13 @@ class Owed(msgspec.Struct, kw_only=True, gc=False):
     report: Report | None = None
     inbound: Inbound | None = None
 
+    @property
+    def address(self) -> str | None:
+        """The address of the account that it concerns: the sender of the message, or whom the handset wrote to."""
+        if self.inbound is not None:
+            return self.inbound.destination
+        return self.message.source if self.message is not None else None
+
 
 def merge(state: State, report: State) -> State:
     """The state after `report`: final never moves, UNKNOWN says nothing, and nothing goes back to less advanced."""
@@ -258,12 +297,19 @@ _RANK = {
 
 
 def owed_for(message: Message, report: Report, now: float) -> list[Owed]:
-    """Who is to be told of the final `report`: each part that asked, or the whole when it came whole."""
+    """Who is to be told of `report`: each part that asked, one for all of them, or the whole when it came whole.
+
+    Of a state that is not final, whoever asked for intermediate ones; those are for the parts as well.
+    """
     told: list[tuple[int, Part | None]] = []
+    if not report.state.final and not message.intermediate:
+        return []
     if message.parts:
-        told = [(part.part_id, part) for part in message.parts if part.report_on.wants(report.state)]
-    elif message.report_on.wants(report.state):
-        told = [(message.message_id, None)]
+        told = [(part.part_id, part) for part in message.parts if _wants(part, report.state)]
+        if message.one_report:
+            del told[1:]
+    elif _wants(message, report.state):
+        told = [(message.known_id or message.message_id, None)]
     return [
         Owed(
             account=message.account,
@@ -277,3 +323,7 @@ def owed_for(message: Message, report: Report, now: float) -> list[Owed]:
         )
         for known_id, part in told
     ]
+
+
+def _wants(asked: Message | Part, state: State) -> bool:
+    return asked.report_on.wants(state) if state in FINAL else asked.intermediate

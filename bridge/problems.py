@@ -77,11 +77,11 @@ def problem_of(
         return Problem(path, f'the key "{detail["loc"][-1]}" is missing')
     if kind == "extra_forbidden":
         return Problem(path, f"unknown key{hint(path[-1], _keys_at(path[:-1], data, model, exactly))}")
-    if detail["loc"][-1] == "[key]":
+    if detail["loc"][-1] == "[key]" and kind != "enum":
         return Problem(path, "a name is made of a-z, 0-9, _ and -, and begins with a letter or digit")
     if detail["input"] is None:
         return Problem(path, "is empty: give it a value, or remove the key")
-    if kind == "literal_error":
+    if kind in ("literal_error", "enum"):
         words = [word.strip(" '") for word in detail["ctx"]["expected"].replace(" or ", ",").split(",")]
         return Problem(path, f"not a valid word{hint(detail['input'], words)}")
     return Problem(path, _TEXTS.get(kind) or text.removeprefix("Value error, ").replace("Input should", "must"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,19 +9,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from bridge.cli.check import CONFIG
-from bridge.config.schema import Config
-from bridge.config.secrets import Substitution
-from bridge.document import Document
+from bridge.cli.places import store_of
 from bridge.errors import StoreUnavailable
 from bridge.message import Message
 from bridge.store import Event, Record
-from bridge.store.sqlite import find_record
+from bridge.store.lookup import find_record
 from bridge.telemetry.logs import mask
 
 _ID = re.compile(r"0[xX][0-9a-fA-F]{1,16}|[0-9]{1,19}")
@@ -44,7 +40,7 @@ def trace(
     Times are UTC. Exits 1 when there is no such message, 2 when the id, the configuration or the store cannot be read.
     """
     wanted = _id_of(message_id)
-    path = store if store is not None else _store_of(config)
+    path = store if store is not None else store_of(config)
     try:
         record = find_record(path, wanted)
     except StoreUnavailable as error:
@@ -105,28 +101,6 @@ def _id_of(text: str) -> int:
     if not 0 < number <= _MAX_ID:
         raise typer.BadParameter(f"an id is 1 to {_MAX_ID}")
     return number
-
-
-def _store_of(config: Path) -> Path:
-    """Where a configuration keeps its store. Nothing else of it is looked at: a person who traces may not be able to
-    read its secrets, which systemd gives to the service alone.
-    """
-    try:
-        document = Document(config.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        typer.echo(f"{config}: cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}", err=True)
-        raise typer.Exit(2) from None
-    value = document.data.get("store") if isinstance(document.data, dict) else None
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    found = Substitution(value, env=os.environ, credentials_dir=Path(credentials) if credentials else None)
-    try:
-        if not found.problems:
-            return Config.model_validate({"store": found.data}).store_path
-    except ValidationError:
-        pass  # said below, as what cannot be substituted is
-    why = found.problems[0].text if found.problems else "is not sqlite:PATH"
-    typer.echo(f"{config.name}: store: {why}", err=True)
-    raise typer.Exit(2)
 
 
 def _summary(record: Record, *, show: bool) -> Iterator[str]:

@@ -7,6 +7,7 @@ unknown key; did you mean "password"?`. Values that came from `${…}` are never
 
 from __future__ import annotations
 
+import grp
 import os
 from collections.abc import Mapping
 from functools import partial
@@ -22,6 +23,7 @@ from bridge.config.schema import Config
 from bridge.config.secrets import Substitution
 from bridge.document import Document, read, value_at
 from bridge.errors import ConfigError
+from bridge.listeners.control.settings import SOCKET_PATH_MAX
 from bridge.problems import KeyPath, Problem, path_in, problem_of
 from bridge.providers._contract import ProviderSettings
 
@@ -96,11 +98,28 @@ def _doubts(config: Config) -> Iterator[Problem]:
         for kind in _LISTENERS:
             if getattr(account, kind) is not None and served and kind not in served:
                 yield Problem(("accounts", name, kind), f"there is no {kind} listener for it")
+    yield from _control_doubts(config)
     for name, settings in config.providers.items():
         capabilities = providers.load(settings.type, config.provider_paths).Provider.capabilities
         if capabilities.push_reports and config.public_url is None:
             rest = "only polling tells of them" if capabilities.poll_reports else "nothing else tells of them"
             yield Problem(("providers", name), f'its reports come by callback, which needs a "public_url"; {rest}')
+
+
+def _control_doubts(config: Config) -> Iterator[Problem]:
+    """Whether the control socket can be made, as far as that can be told from here."""
+    path, group = config.control_path, config.control.group
+    if len(os.fsencode(path)) > SOCKET_PATH_MAX:
+        yield Problem(
+            ("store",), 'a control socket beside it has too long a path; set "control.socket" to a shorter one'
+        )
+    elif config.control.socket is not None and not path.parent.is_dir():
+        yield Problem(("control", "socket"), f"there is no folder {path.parent} yet, and the daemon will not make it")
+    if group is not None:
+        try:
+            grp.getgrnam(group)
+        except KeyError:
+            yield Problem(("control", "group"), f'this machine has no group "{group}"')
 
 
 def _bared(config: Config, document: Document, path: Path) -> Iterator[Problem]:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import phonenumbers
 from pydantic import (
@@ -27,6 +27,7 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 
 from bridge import providers
 from bridge.errors import ConfigError
+from bridge.listeners.control.settings import Control
 from bridge.listeners.http.settings import HttpAccount, HttpListener
 from bridge.listeners.smpp.settings import SmppAccount, SmppListener
 from bridge.listeners.smtp.settings import Mail, SmtpAccount, SmtpListener
@@ -158,6 +159,7 @@ class Config(Settings):
     routes: list[Route] = Field(default_factory=list)  # the first that matches
     inbound: list[InboundRule] = Field(default_factory=list)  # the first that matches
     mail: Mail | None = None  # None: no reports and inbound messages by mail
+    control: Control = Control()
     limits: Limits = Limits()
     retention: Duration = 30 * _DAY_S  # how long a finished message is kept
     log: Log = Log()
@@ -180,10 +182,25 @@ class Config(Settings):
             raise ValueError("a public_url is http://host or https://host, with a path or without")
         return value.rstrip("/")
 
+    def callback_url(self, name: str) -> str | None:
+        """Where the provider `name` is to call us, its token included; None without a `public_url`."""
+        if self.public_url is None:
+            return None
+        url, token = f"{self.public_url.rstrip('/')}/callbacks/{name}", self.providers[name].callback_token
+        return url if token is None else f"{url}/{quote(token.get_secret_value(), safe='')}"
+
     @property
     def store_path(self) -> Path:
         """The file of the store; a relative one counts from the working directory."""
         return Path(self.store.removeprefix(_SQLITE))
+
+    @property
+    def control_path(self) -> Path:
+        """The control socket: where it is configured, else beside the store."""
+        if self.control.socket is not None:
+            return Path(self.control.socket)
+        store = self.store_path
+        return store.with_name(store.name + ".sock")
 
 
 def json_schema() -> str:

@@ -41,6 +41,7 @@ class Exchange:
         self._clock = clock
         self._on_works = on_works
         self.throttled_until = 0.0  # the provider asked for no more before that
+        self.trouble: tuple[float, Outcome] | None = None  # the last that was not accepted, and when
 
     async def send(self, attempts: Sequence[Attempt], noted: Sequence[int], *, probe: bool) -> list[Outcome]:
         """The outcomes of one request; nothing that a provider or its code does gets past this as an exception.
@@ -93,12 +94,17 @@ class Exchange:
     def _judge(self, outcomes: Sequence[Outcome], now: float, probe: bool) -> None:
         """What the outcomes of a request say about the provider itself; one that works may still fail for some."""
         name = self._provider.name
-        kinds = [_KINDS[type(outcome)] for outcome in outcomes]
-        for kind in set(kinds):
-            metrics.attempts.add(name, kind, count=kinds.count(kind))
-        if kinds.count("accepted") == len(kinds) and not self._breaker.open:
+        kinds = [type(outcome) for outcome in outcomes]
+        accepted = kinds.count(Accepted)
+        if accepted == len(kinds) and not self._breaker.open:
+            metrics.attempts.add(name, "accepted", count=accepted)
             self._breaker.succeeded()
             return
+        for kind in set(kinds):
+            metrics.attempts.add(name, _KINDS[kind], count=kinds.count(kind))
+        for outcome in outcomes:
+            if not isinstance(outcome, Accepted):
+                self.trouble = now, outcome
         retries = [outcome for outcome in outcomes if isinstance(outcome, Retry)]
         paused = next((retry for retry in retries if retry.pause), None)
         if paused is not None:

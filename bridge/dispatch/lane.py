@@ -18,6 +18,7 @@ import structlog
 from bridge.dispatch.breaker import Breaker
 from bridge.dispatch.exchange import Exchange
 from bridge.dispatch.retry import Policy, expire, settle
+from bridge.dispatch.waiting import Waiting
 from bridge.message import Outcome, Owed, Reason, Refused, Retry, Unsure
 from bridge.providers._contract import Attempt, Provider
 from bridge.providers._fit import fit
@@ -62,14 +63,14 @@ class Lane:
             Bucket(settings.rate, max(settings.rate / 10, provider.batch_size)) if settings.rate is not None else None
         )
         self.breaker = Breaker()
-        self._exchange = Exchange(provider, store, transport, self.breaker, clock=clock, on_works=self._rouse)
+        self.exchange = Exchange(provider, store, transport, self.breaker, clock=clock, on_works=self._rouse)
         self._policy = Policy(
             on_unsure=settings.on_unsure or ("retry" if can.idempotent else "hold"),
             poll_s=settings.poll if can.poll_reports else None,
             report_timeout_s=settings.report_timeout,
         )
         self._note_begin = not can.idempotent
-        self._ready: deque[Queued] = deque()
+        self._ready = Waiting()
         self._held = 0  # reserved, ready or under way
         self._on_disk = True  # something due may wait on disk; true at start
         self._spills = 0  # times that something was left on disk
@@ -87,9 +88,13 @@ class Lane:
 
     # --- in ---------------------------------------------------------------------------------------------------------
 
-    def reserve(self) -> bool:
-        """True when one more message may wait in memory; False: it goes on disk only, and the lane will fetch it."""
-        if self._on_disk or self._held >= self._memory or self._stopping:
+    def reserve(self, *, urgent: bool = False) -> bool:
+        """True when one more message may wait in memory; False: it goes on disk only, and the lane will fetch it.
+
+        An urgent one need not wait behind what is on disk, and has as much room again.
+        """
+        full = self._held >= 2 * self._memory if urgent else self._on_disk or self._held >= self._memory
+        if full or self._stopping:
             self._on_disk = True
             self._spills += 1
             return False
@@ -103,7 +108,17 @@ class Lane:
 
     def offer(self, queued: Sequence[Queued]) -> None:
         """Takes messages that were reserved for and are on disk now."""
-        self._ready.extend(queued)
+        self._ready.add(queued)
+        self._rouse()
+
+    def hold(self, message_id: int) -> bool:
+        """Keeps a message from being sent until `let_go`; False: it is being sent, or was and nobody knows yet."""
+        return self._ready.hold(message_id)
+
+    def let_go(self, message_id: int, *, changed: bool) -> None:
+        """Ends a hold; `changed`: what is in memory is not to be sent, its place is on disk or nowhere."""
+        if self._ready.let_go(message_id, changed=changed):
+            self.release(1)
         self._rouse()
 
     def wake(self, at: float) -> None:
@@ -195,7 +210,7 @@ class Lane:
         if len(queued) < room and spills == self._spills:
             self._on_disk = False
         if queued:
-            self._ready.extend(queued)
+            self._ready.add(queued)
             self._look_at = 0.0
             self._rouse()
         if next_due is not None and not self._on_disk:
@@ -255,8 +270,8 @@ class Lane:
         wait_s = self.breaker.wait_s(now)
         if wait_s > 0:
             self._look_through(now, divert=True)
-        elif self._exchange.throttled_until > now:
-            wait_s = self._exchange.throttled_until - now
+        elif self.exchange.throttled_until > now:
+            wait_s = self.exchange.throttled_until - now
             self._look_through(now, divert=False)
         elif self._bucket is not None:
             wait_s = self._bucket.wait_s(now)
@@ -272,16 +287,17 @@ class Lane:
         self._look_at = now + _LOOK_EVERY_S
         away = Retry(reason=Reason.PROVIDER_UNREACHABLE, pause=True)
         settlements: list[Settlement] = []
-        staying: deque[Queued] = deque()
+        leaving: list[Queued] = []
         for queued in self._ready:
             if now >= queued.message.expires_at:
                 settlements.append(expire(queued, now, self._policy))
             elif divert and queued.step + 1 < len(queued.plan) and not queued.begun:
                 settlements.append(settle(queued, away, now, 0.0, self._policy))
             else:
-                staying.append(queued)
+                continue
+            leaving.append(queued)
         if settlements:
-            self._ready = staying
+            self._ready.take_out(leaving)
             self._held -= len(settlements)
             self._settle(settlements)
             self._claim()
@@ -294,22 +310,7 @@ class Lane:
             size = self._bucket.take(size, now)
         if size == 0:
             return []
-        first = ready.popleft()
-        if size == 1:
-            return [first]
-        batch, left = [first], []
-        key = self._batch_key(first)
-        destinations = {first.message.destination}
-        for _ in range(min(len(ready), 4 * size)):
-            if len(batch) == size:
-                break
-            queued = ready.popleft()
-            if queued.message.destination in destinations or self._batch_key(queued) != key:
-                left.append(queued)
-            else:
-                destinations.add(queued.message.destination)
-                batch.append(queued)
-        ready.extendleft(reversed(left))
+        batch = ready.take(size, self._batch_key)
         if self._bucket is not None:
             self._bucket.give_back(size - len(batch))
         return batch
@@ -341,7 +342,8 @@ class Lane:
             elif isinstance(fitted, Reason):
                 outcome = Refused(reason=fitted)
             else:
-                attempts.append(Attempt(fitted, self.provider.references.of(fitted.message_id), queued.attempts))
+                reference = self.provider.references.of(fitted.message_id, queued.step)
+                attempts.append(Attempt(fitted, reference, queued.attempts))
                 sent.append(queued)
             if outcome is not None:
                 settlements.append(settle(queued, outcome, now, random.random(), self._policy))
@@ -352,7 +354,7 @@ class Lane:
             noted = [q.message.message_id for q in sent if self._note_begin or q.step + 1 < len(q.plan)]
             probe = self.breaker.start()
             try:
-                outcomes = await self._exchange.send(attempts, noted, probe=probe)
+                outcomes = await self.exchange.send(attempts, noted, probe=probe)
             finally:
                 if probe:
                     self.breaker.end()
@@ -387,6 +389,7 @@ class Lane:
             asyncio.get_running_loop().call_later(_STORE_RETRY_S, self._store_settlements, settlements)
             return
         self._unsettled -= len(settlements)
+        self._ready.settled([settlement.message.message_id for settlement in settlements])
         if self._all_settled is not None and not self._unsettled and not self._all_settled.done():
             self._all_settled.set_result(None)
         for settlement in settlements:

@@ -14,6 +14,7 @@ Unsure     `retry`: again at the same provider, which knows the reference, and n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -67,7 +68,7 @@ def settle(queued: Queued, outcome: Outcome, now: float, roll: float, policy: Po
         event["event"] = "sent"
         if outcome.provider_ref is not None:
             event["provider_ref"] = outcome.provider_ref
-        return _sent(queued, outcome, now, policy, event)
+        return _sent(queued, outcome, now, policy, event, _told(queued, outcome, now))
     if isinstance(outcome, Refused):
         event |= {"event": "refused", "reason": outcome.reason}
         return _elsewhere(queued, now, event) or finish(queued, outcome.reason, now, event)
@@ -103,7 +104,7 @@ def finish(queued: Queued, reason: Reason, now: float, event: Event) -> Settleme
     state = failed_state(reason)
     report = Report(state=state, reason=reason, at=now, native=str(event.get("native", "")))
     return Settlement(
-        message_id=queued.message.message_id,
+        message=queued.message,
         stage=Stage.FINAL,
         state=state,
         lane=queued.plan[queued.step],
@@ -116,21 +117,34 @@ def finish(queued: Queued, reason: Reason, now: float, event: Event) -> Settleme
     )
 
 
-def _sent(queued: Queued, accepted: Accepted, now: float, policy: Policy, event: Event) -> Settlement:
+def _told(queued: Queued, accepted: Accepted, now: float) -> Sequence[Owed]:
+    """Who is to be told that the provider has it: all when that is its end, else whoever asked for such news."""
+    if not (accepted.state.final or queued.message.intermediate):
+        return ()
+    report = Report(state=accepted.state, reason=accepted.reason, at=now, native=accepted.native)
+    return owed_for(queued.message, report, now)
+
+
+def _sent(
+    queued: Queued, accepted: Accepted, now: float, policy: Policy, event: Event, owed: Sequence[Owed] = ()
+) -> Settlement:
     wait_s = policy.report_timeout_s if policy.poll_s is None else min(policy.poll_s, policy.report_timeout_s)
-    owed: list[Owed] = []
+    else_s = queued.plan.wait_s(queued.step)
     if accepted.state.final:
-        report = Report(state=accepted.state, reason=accepted.reason, at=now, native=accepted.native)
-        owed = owed_for(queued.message, report, now)
+        if else_s is not None and accepted.state is not State.DELIVERED:
+            moved = _elsewhere(queued, now, event)
+            assert moved is not None
+            return moved
         event["state"] = accepted.state.word
     return Settlement(
-        message_id=queued.message.message_id,
+        message=queued.message,
         stage=Stage.FINAL if accepted.state.final else Stage.SENT,
         state=accepted.state,
         lane=queued.plan[queued.step],
         step=queued.step,
         attempts=queued.attempts,
-        next_at=None if accepted.state.final else now + wait_s,
+        next_at=None if accepted.state.final else now + (wait_s if else_s is None else min(wait_s, else_s)),
+        else_at=None if accepted.state.final or else_s is None else now + else_s,
         sent_at=now,
         provider_ref=accepted.provider_ref,
         reason=accepted.reason,
@@ -143,7 +157,7 @@ def _again(queued: Queued, at: float, event: Event, reason: Reason) -> Settlemen
     at = min(at, queued.message.expires_at)
     event["next_at"] = at
     return Settlement(
-        message_id=queued.message.message_id,
+        message=queued.message,
         stage=Stage.QUEUED,
         state=State.ACCEPTED,
         lane=queued.plan[queued.step],
@@ -162,7 +176,7 @@ def _elsewhere(queued: Queued, now: float, event: Event) -> Settlement | None:
         return None
     event["next"] = queued.plan[step]
     return Settlement(
-        message_id=queued.message.message_id,
+        message=queued.message,
         stage=Stage.QUEUED,
         state=State.ACCEPTED,
         lane=queued.plan[step],

@@ -39,16 +39,21 @@ from bridge.providers._contract import (
     Response,
     Token,
 )
+from bridge.providers._exports import EXPORT_STATES, Export, Exports, NotExported
 from bridge.providers._fit import fit
 
 __all__ = [
+    "EXPORT_STATES",
     "PATHS",
     "Attempt",
     "BadCallback",
     "Callback",
     "Capabilities",
+    "Export",
+    "Exports",
     "Heard",
     "Money",
+    "NotExported",
     "NotSetUp",
     "Provider",
     "ProviderModule",

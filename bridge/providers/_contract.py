@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -24,6 +24,9 @@ from pydantic import Field
 from bridge.errors import BridgeError
 from bridge.message import Inbound, Message, Outcome, Reason, Report, Retry, Unsure
 from bridge.values import Duration, Rate, Secret, Settings
+
+if TYPE_CHECKING:
+    from bridge.providers._exports import Exports
 
 T = TypeVar("T")
 
@@ -69,7 +72,7 @@ class Attempt(msgspec.Struct, frozen=True):
     """One send of one message."""
 
     message: Message
-    reference: str  # [0-9a-f]{1,32}, the same for every attempt of a message at any provider
+    reference: str  # [0-9a-f]{1,32}, the same for every attempt of a message at one step of its plan
     number: int = 1  # 1-based
 
 
@@ -164,11 +167,8 @@ class Provider(ABC):
         self.name = name
         self.settings = settings
         self.references = references
-
-    @property
-    def batch_size(self) -> int:
-        """Messages that one request may hold here."""
-        return min(self.capabilities.batch_size, self.settings.batch or self.capabilities.batch_size)
+        # Messages that one request may hold here.
+        self.batch_size: int = min(self.capabilities.batch_size, settings.batch or self.capabilities.batch_size)
 
     def batch_key(self, message: Message) -> object:
         """Messages with equal keys may share a request; default: any two may."""
@@ -230,6 +230,10 @@ class Provider(ABC):
         """
         return f"nothing to do over the API; where callbacks are taken, enter {callback_url} with the provider"
 
+    def exports(self) -> Exports | None:
+        """The files that the provider makes ready for download; None: it does not, or not over its API."""
+        return None
+
     def login(self) -> Request | None:
         """The request for a token; None: requests need none."""
         return None
@@ -248,6 +252,7 @@ class Provider(ABC):
 
 
 # What a 63-bit positive integer looks like: `int` alone would also take signs, spaces, underscores and any length.
+_WITH_STEP = 17  # digits
 _MESSAGE_ID = re.compile(r"[1-7][0-9a-f]{15}|[1-9a-f][0-9a-f]{0,14}", re.IGNORECASE)
 
 
@@ -258,15 +263,19 @@ class References:
         """`store_id`: 12 hex digits, made once with the store."""
         self._prefix = store_id
 
-    def of(self, message_id: int) -> str:
-        """The reference of a message: lower-case hex, 13 to 28 characters."""
-        return f"{self._prefix}{message_id:x}"
+    def of(self, message_id: int, step: int = 0) -> str:
+        """The reference of a message at a step (0 to 15) of its plan: lower-case hex, 13 to 28 characters, 29 behind
+        the first step. Two steps may well be with one vendor, who would take the second for the first repeated.
+        """
+        return f"{self._prefix}{step:x}{message_id:016x}" if step else f"{self._prefix}{message_id:x}"
 
     def message_id(self, reference: str | None) -> int | None:
         """The message of a reference, or None when it is not ours."""
         if not reference or not reference.lower().startswith(self._prefix):
             return None
         digits = reference[len(self._prefix) :]
+        if len(digits) == _WITH_STEP:
+            digits = digits[1:].lstrip("0")
         return int(digits, 16) if _MESSAGE_ID.fullmatch(digits) else None
 
 

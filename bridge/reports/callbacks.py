@@ -28,14 +28,19 @@ class Hearing:
         *,
         clock: Callable[[], float],
         on_owed: Callable[[Sequence[Owed]], None],
+        on_went_on: Callable[[Sequence[str]], None],
     ) -> None:
-        """`listener_of` names the listener by which an account gets inbound messages, None when it has none."""
+        """`listener_of` names the listener by which an account gets inbound messages, None when it has none.
+
+        `on_went_on` is told the lanes that have messages now which their provider failed.
+        """
         self._store = store
         self._providers = providers
         self._inbound = inbound
         self._listener_of = listener_of
         self._clock = clock
         self._on_owed = on_owed
+        self.on_went_on = on_went_on
 
     def configure(self, inbound: InboundRouter) -> None:
         """Takes over new inbound rules."""
@@ -69,6 +74,8 @@ class Hearing:
                 log.warning("stray_reports", provider=name, reports=recorded.stray)
             if recorded.owed:
                 self._on_owed(recorded.owed)
+            if recorded.went_on:
+                self.on_went_on(recorded.went_on)
         if len(reports) < len(heard.items):
             await self._receive(name, [item for item in heard.items if isinstance(item, Inbound)])
 

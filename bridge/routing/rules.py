@@ -11,11 +11,11 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from bridge.errors import ConfigError
-from bridge.message import Inbound, Message
-from bridge.values import ListenerKind, Settings
+from bridge.message import Inbound, Message, Plan
+from bridge.values import Duration, ListenerKind, Settings
 
 _NUMBER_PATTERN = re.compile(r"[0-9*?]+")
 _WILDCARD = re.compile(r"[*?]")
@@ -67,7 +67,8 @@ class Route(Settings):
     source: SourcePattern | None = Field(default=None, alias="from")  # pattern on the sender, in any case
     account: str | None = None
     listener: ListenerKind | None = None
-    send: list[str] = Field(min_length=1)
+    send: list[str] = Field(min_length=1, max_length=16)
+    else_after: Duration | None = None  # not delivered by then, or reported as failed: the next provider goes too
 
     @field_validator("send")
     @classmethod
@@ -75,6 +76,17 @@ class Route(Settings):
         if len(set(value)) < len(value):
             raise ValueError("a route names each provider once")
         return value
+
+    @model_validator(mode="after")
+    def _else_after_has_a_next(self) -> Route:
+        if self.else_after is not None and len(self.send) < 2:
+            raise ValueError("else_after needs a second provider in send")
+        return self
+
+    @property
+    def plan(self) -> Plan:
+        """Its providers, each but the last with the time that it has to deliver."""
+        return Plan(self.send, [*[self.else_after or 0.0] * (len(self.send) - 1), 0.0])
 
 
 class InboundRule(Settings):
@@ -91,7 +103,7 @@ class _Compiled(NamedTuple):
     order: int
     to: Callable[[str], object] | None
     source: Callable[[str], object] | None
-    plan: tuple[str, ...]
+    plan: Plan
 
 
 class _Table:
@@ -111,12 +123,12 @@ class _Table:
                 order,
                 None if route.to in (None, prefix + "*") else matcher(route.to or "*"),
                 None if source is None or exact is not None else matcher(source),
-                tuple(route.send),
+                route.plan,
             )
             self._buckets.setdefault((prefix, exact), []).append(compiled)
         self._lengths = sorted({len(prefix) for prefix, _ in self._buckets})
 
-    def plan(self, destination: str, source: str) -> tuple[str, ...] | None:
+    def plan(self, destination: str, source: str) -> Plan | None:
         """The providers of the first route that matches, or None."""
         first: _Compiled | None = None
         get = self._buckets.get
@@ -148,7 +160,7 @@ class Router:
             raise ConfigError(problems)
         self._tables: dict[tuple[str, str], _Table] = {}
 
-    def plan(self, message: Message) -> tuple[str, ...] | None:
+    def plan(self, message: Message) -> Plan | None:
         """The providers to try, in order, by the first route that matches; None: no route matches.
 
         A message without a sender is matched as an empty one: by `from: "*"` and by routes without `from`.
@@ -176,7 +188,8 @@ class Router:
             elif decided:
                 verdict = f"matches too, but route {decided} comes first"
             else:
-                verdict, decided = f"matches: send to {', then '.join(route.send)}", number
+                joint = ", then " if route.else_after is None else f", if not delivered within {route.else_after:g} s "
+                verdict, decided = f"matches: send to {joint.join(route.send)}", number
             lines.append(f"route {number}: {verdict}")
         return lines
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from bridge.smpp.codec import MAX_PDU, Framer, encode
-from bridge.smpp.enums import SEQUENCE_MAX, CommandId, Status, Tag, Version, answer_id, version_of
+from bridge.smpp.enums import SEQUENCE_MAX, CommandId, Status, Tag, Version, answer_id, status_for, version_of
 from bridge.smpp.events import (
     Bind,
     BindRequested,
@@ -38,15 +38,16 @@ from bridge.smpp.pdus import (
     BindTransceiverResp,
     BindTransmitter,
     BindTransmitterResp,
+    DataSm,
     DeliverSm,
     Pdu,
     SubmitSm,
     SubmitSmResp,
 )
-from bridge.smpp.states import TABLE, Do, State
+from bridge.smpp.states import TABLE, Do, State, refusal_of
 from bridge.smpp.wire import FramingError, PduError, header_only
 
-# What may wait behind a bind that is being decided: the shell should not read then, but one read may already be there.
+# What may wait behind an undecided bind or a full window: nothing should be read then, but one read may be there.
 BACKLOG_MAX: Final = 1024 * 1024
 
 _BINDS: Final = {
@@ -56,9 +57,9 @@ _BINDS: Final = {
 }
 _BOUND: Final = frozenset((State.BOUND_TX, State.BOUND_RX, State.BOUND_TRX))
 _DELIVERING: Final = frozenset((State.BOUND_RX, State.BOUND_TRX))
+_DELIVERED: Final = frozenset((CommandId.DELIVER_SM_RESP, CommandId.DATA_SM_RESP))
 _INTERFACE_VERSIONS: Final[dict[Version, bytes]] = {"3.4": b"\x34", "5.0": b"\x50"}
-_FIRST_5_0_STATUS: Final = 0x100
-_LAST_5_0_STATUS: Final = 0x112
+_PARTING_MAX: Final = 2  # unbind and unbind_resp, when both sides part at once; more is a game
 
 
 class SessionError(Exception):
@@ -133,6 +134,11 @@ class Session:
             deadlines.append(self._leave_by)
         return min(deadlines)
 
+    @property
+    def unread(self) -> bytes:
+        """The octets of the peer that have not been handled yet."""
+        return self._framer.unread
+
     def to_write(self) -> bytes:
         """The octets to send, all that have gathered since the last call."""
         out, self._out = self._out, []
@@ -149,11 +155,10 @@ class Session:
         if self.state is State.CLOSED:
             return events
         self._framer.feed(data)
-        if self.state is State.BINDING:
-            if self._framer.buffered > BACKLOG_MAX:
-                self._close("backlog", events)
-            return events
-        self._process(now, events)
+        if self.wants_data:
+            self._process(now, events)
+        elif self._framer.buffered > BACKLOG_MAX:
+            self._close("backlog", events)
         return events
 
     def eof(self, now: float) -> list[Event]:
@@ -179,6 +184,9 @@ class Session:
         elif self.state in (State.UNBINDING, State.UNBOUND):
             if now >= self._leave_by:
                 self._close("unbound", events)
+        elif self.pending_submits >= self._window:
+            self._heard = self._active = now  # nobody is silent whom we do not hear
+            self._enquired = None
         elif self._enquired is not None and now >= self._enquired + self._response_s:
             self._close("enquire_link_timeout", events)
         elif now >= self._active + self._inactivity_s:
@@ -227,7 +235,7 @@ class Session:
             return events
         self._take_bind(pdu)
         self.version = version_of(pdu.interface_version)
-        self._out.append(header_only(answer_id(pdu.command), self._status(status), pdu.sequence))
+        self._out.append(header_only(answer_id(pdu.command), status_for(self.version, status), pdu.sequence))
         self._close("refused", events)
         return events
 
@@ -247,13 +255,13 @@ class Session:
     def refuse(self, request: Pdu, status: int) -> None:
         """Answers a `Submitted` or `Requested` with an error; a status of 5.0 becomes RSUBMITFAIL for older peers."""
         if self.state is not State.CLOSED:
-            self._answer(header_only(answer_id(request.command), self._status(status), request.sequence))
+            self._answer(header_only(answer_id(request.command), status_for(self.version, status), request.sequence))
 
-    def deliver(self, pdu: DeliverSm, token: Any, now: float) -> int:
-        """Sends a deliver_sm and returns its sequence number; `Delivered` or `DeliveryFailed` follows, once.
+    def deliver(self, pdu: DeliverSm | DataSm, token: Any, now: float) -> int:
+        """Sends a deliver_sm or data_sm and returns its sequence number; `Delivered` or `DeliveryFailed` follows, once.
 
-        A 3.3 peer gets it without TLVs, so its text must be in short_message. Raises SessionError without
-        `deliver_room`, EncodeError for a PDU that cannot be written.
+        A 3.3 peer gets it without TLVs, so it must be a deliver_sm with its text in short_message. Raises SessionError
+        without `deliver_room`, EncodeError for a PDU that cannot be written.
         """
         if not self.deliver_room:
             raise SessionError(f"no room to deliver: {self.state.name}, {len(self._delivering)} unanswered")
@@ -284,9 +292,7 @@ class Session:
             self._enquired = None  # any PDU is a sign of life (3.4 §4.11)
             if isinstance(item, PduError):
                 self._refuse_malformed(item, events)
-                continue
-            cell = TABLE[self.state, item.command]
-            if cell is Do.SUBMIT:
+            elif (cell := TABLE[self.state, item.command]) is Do.SUBMIT:
                 assert isinstance(item, SubmitSm)
                 self._active = now
                 self.pending_submits += 1
@@ -336,14 +342,21 @@ class Session:
 
     def _refuse_malformed(self, error: PduError, events: list[Event]) -> None:
         header = error.header
-        events.append(Malformed(header.command_id, error.status, error.text))
         if isinstance(error, FramingError):
+            events.append(Malformed(header.command_id, error.status, error.text))
             self._out.append(header_only(CommandId.GENERIC_NACK, error.status, header.sequence))
             self._close("framing", events)
-        elif not header.is_response:
-            self._out.append(header_only(answer_id(header.command_id), error.status, header.sequence))
-        elif header.command_id == CommandId.DELIVER_SM_RESP and header.sequence in self._delivering:
-            # Its header is all that says anything; the body of a deliver_sm_resp means nothing.
+            return
+        answer, status = refusal_of(self.state, header.command_id, error.status)
+        events.append(Malformed(header.command_id, status, error.text))
+        if not header.is_response:
+            self._out.append(header_only(answer, status, header.sequence))
+            return
+        # Of a response to us, the header is all that says anything.
+        cell = TABLE.get((self.state, header.command_id))
+        if cell is Do.LEAVE:
+            self._close("unbound", events)
+        elif cell in (Do.SETTLE, Do.FAIL) and header.sequence in self._delivering:
             self._settle(header.command_id, header.status, header.sequence, events)
 
     def _settle(self, command_id: int, status: int, sequence: int, events: list[Event]) -> None:
@@ -368,7 +381,8 @@ class Session:
             self._parting.clear()
 
     def _part(self, octets: bytes) -> None:
-        (self._parting if self.pending_submits > 0 else self._out).append(octets)
+        waits = self.pending_submits > 0 and len(self._parting) < _PARTING_MAX
+        (self._parting if waits else self._out).append(octets)
 
     def _close(self, reason: ClosedReason, events: list[Event]) -> None:
         if self.state is State.CLOSED:
@@ -384,11 +398,6 @@ class Session:
     def _next_sequence(self) -> int:
         self._sequence = self._sequence % SEQUENCE_MAX + 1
         return self._sequence
-
-    def _status(self, status: int) -> int:
-        if self.version != "5.0" and _FIRST_5_0_STATUS <= status <= _LAST_5_0_STATUS:
-            return Status.RSUBMITFAIL
-        return status
 
     def _for_version(self, pdu: Pdu) -> Pdu:
         return msgspec.structs.replace(pdu, tlvs=()) if self.version == "3.3" and pdu.tlvs else pdu

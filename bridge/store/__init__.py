@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from bridge.message import Inbound, Message, Owed, Reason, Report, State
+from bridge.message import Inbound, Message, Owed, Plan, Reason, Report, State, owed_for
 
 Event = dict[str, Any]  # one step of a timeline: at, event, and what belongs to it
 
@@ -31,7 +31,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A message to keep. `owed` only with a final state (refused after it was taken)."""
 
     message: Message
-    plan: tuple[str, ...]
+    plan: Plan
     stage: Stage
     next_at: float | None
     state: State = State.ACCEPTED
@@ -44,16 +44,37 @@ class Queued(msgspec.Struct, kw_only=True, gc=False):
     """A message on its way to a provider, as its lane holds it."""
 
     message: Message
-    plan: tuple[str, ...]
+    plan: Plan
     step: int = 0  # index into plan: the provider that has it now
     attempts: int = 0  # made at that provider
     begun: bool = False  # an attempt was under way when its lane last heard of it: may have been sent
+    under_way: bool = False  # its lane has taken it to send it
+    withdrawn: bool = False  # it was changed since: this one is not to be sent
+
+
+def cancelled(message: Message, now: float) -> Entry:
+    """A message that its account has taken back."""
+    report = Report(state=State.DELETED, reason=Reason.CANCELLED, at=now)
+    return Entry(
+        message=message,
+        plan=Plan(),
+        stage=Stage.FINAL,
+        next_at=None,
+        state=State.DELETED,
+        reason=Reason.CANCELLED,
+        owed=owed_for(message, report, now),
+    )
+
+
+# What becomes of a message that no provider has yet: a final entry ends it, a queued one takes its place; None: nothing
+Alter = Callable[[Message], Entry | None]
+Wanted = Callable[[Message], bool]
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What became of an attempt. Only noted for a message that a report has made final meanwhile."""
 
-    message_id: int
+    message: Message
     stage: Stage
     state: State
     lane: str
@@ -61,11 +82,17 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     attempts: int
     next_at: float | None
     event: Event
+    else_at: float | None = None  # when the plan's next provider goes too
     begun: bool = False
     sent_at: float | None = None
     provider_ref: str | None = None
     reason: Reason | None = None
     owed: Sequence[Owed] = ()
+
+    @property
+    def message_id(self) -> int:
+        """The id of its message."""
+        return self.message.message_id
 
 
 class Awaiting(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -74,6 +101,8 @@ class Awaiting(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     message_id: int
     provider_ref: str | None
     sent_at: float
+    step: int = 0
+    else_at: float | None = None  # when the plan's next provider goes too
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -94,15 +123,18 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
 
     state: State
     lane: str
+    goes_on: bool  # a failure is not the end: the plan has a next provider for it
     decode: Callable[[], Message]
+    reason: Reason | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
-    """What a report changes: the new state (None: nothing), its reason, and who is to be told."""
+    """What a report changes: the state and its reason (None: nothing), and who is to be told."""
 
     state: State | None
     reason: Reason | None = None
     owed: Sequence[Owed] = ()
+    goes_on: bool = False  # to the plan's next provider
 
 
 # (where it stands, the provider that says so, what it says, now) -> what changes
@@ -113,6 +145,7 @@ class Recorded(msgspec.Struct, kw_only=True, gc=False):
     """What a batch of reports led to."""
 
     owed: list[Owed] = []
+    went_on: list[str] = []  # lanes that have messages now whose provider has failed them
     parked: int = 0  # no such message yet: kept until its provider's answer names it
     stray: int = 0  # names a message that is not here (any more)
 
@@ -138,17 +171,36 @@ class Store(Protocol):
     def lanes(self) -> asyncio.Future[list[str]]:
         """The lanes of messages that are not final."""
 
+    def depths(self) -> asyncio.Future[dict[str, int]]:
+        """How many messages wait for each lane, on disk and in memory; it looks at each of them."""
+
     def settle(self, settlements: Sequence[Settlement]) -> asyncio.Future[list[Owed]]:
         """Keeps what came of attempts; gives what is owed now."""
 
     def claim(self, lane: str, limit: int, now: float) -> asyncio.Future[tuple[list[Queued], float | None]]:
-        """Leases due messages to a lane; and when the next one is due (None: there is none)."""
+        """Leases due messages to a lane, urgent ones first; and when the next one is due (None: there is none)."""
+
+    def change(self, message_ids: Sequence[int], alter: Alter, now: float) -> asyncio.Future[list[Entry | None]]:
+        """Puts what `alter` makes of messages in their place, as long as no provider has, or may have, them.
+
+        Gives for each what it has become; None when it was left as it was. Whoever asks keeps lanes from sending them
+        meanwhile. `alter` may be called again when its transaction was undone, and raises nothing.
+        """
+
+    async def waiting(self, account: str, destination: str, before: int, wanted: Wanted) -> list[int]:
+        """The ids, below `before`, of an account's messages to a number that no provider has yet, oldest first.
+
+        Those too that are being written; `wanted` is asked about each, in another thread.
+        """
 
     def awaiting(self, lane: str, limit: int, now: float) -> asyncio.Future[tuple[list[Awaiting], float | None]]:
         """Messages with the provider whose report is due; and when the next one will be."""
 
     def ask_again(self, due: Sequence[tuple[int, float]]) -> asyncio.Future[None]:
         """Puts off the question for reports: (message_id, next_at)."""
+
+    def go_on(self, message_ids: Sequence[int], now: float) -> asyncio.Future[list[str]]:
+        """Queues messages with a provider, whose time there is over, for their plan's next one; gives those lanes."""
 
     def record(self, provider: str, reports: Sequence[Report], now: float) -> asyncio.Future[Recorded]:
         """Keeps reports, final or not, early or repeated."""
@@ -175,6 +227,9 @@ class Store(Protocol):
 
     def find(self, message_id: int) -> asyncio.Future[Record | None]:
         """A message by its id, or by the id of one of its parts."""
+
+    def known(self, known_id: int) -> asyncio.Future[list[Record]]:
+        """The messages that a client knows by an id; and a part, as a message that is accepted, while it waits."""
 
     def find_ref(self, account: str, client_ref: str, limit: int = 100) -> asyncio.Future[list[Record]]:
         """Messages of an account by its own reference, newest first."""

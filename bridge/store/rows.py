@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from bridge.message import Inbound, Message, Owed, Reason, Report, State
+from bridge.message import Inbound, Message, Owed, Plan, Reason, Report, State
 from bridge.store import Entry, Event, Record
 
 Row = tuple[Any, ...]
@@ -40,9 +41,23 @@ def row_from_entry(entry: Entry) -> Row:
         event |= {"event": "refused", "reason": entry.reason}
     return (
         message.message_id, message.account, message.client_ref, int(entry.stage), entry.plan[0] if entry.plan else "",
-        entry.next_at, int(entry.state), plain(entry.reason), ",".join(entry.plan), message.accepted_at, pack(message),
-        line_of(event),
+        entry.next_at, int(entry.state), plain(entry.reason), text_of_plan(entry.plan), message.priority,
+        message.accepted_at, pack(message), line_of(event),
     )  # fmt: skip
+
+
+def text_of_plan(plan: Plan) -> str:
+    """A plan as it is kept: `viber@600,sms` is viber, and sms too after 600 s."""
+    if not any(plan.waits_s):
+        return ",".join(plan)
+    return ",".join(f"{name}@{wait_s:g}" if wait_s else name for name, wait_s in zip(plan, plan.waits_s, strict=True))
+
+
+@lru_cache(maxsize=256)
+def plan_from_text(text: str) -> Plan:
+    """The plan that `text_of_plan` wrote."""
+    steps = [step.partition("@") for step in text.split(",")]
+    return Plan((name for name, _, _ in steps), (float(wait_s or 0) for _, _, wait_s in steps))
 
 
 def event_from_report(provider: str, report: Report, now: float) -> Event:

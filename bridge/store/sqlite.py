@@ -11,9 +11,24 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bridge.errors import StoreUnavailable
-from bridge.message import FINAL, Inbound, Message, Owed, Report
-from bridge.store import Awaiting, Decide, Entry, Event, Queued, Record, Recorded, Settlement, Stage, Standing
+from bridge.message import FINAL, Inbound, Message, Owed, Reason, Report, State
+from bridge.store import (
+    Alter,
+    Awaiting,
+    Decide,
+    Entry,
+    Event,
+    Queued,
+    Record,
+    Recorded,
+    Settlement,
+    Stage,
+    Standing,
+    Wanted,
+)
+from bridge.store.changes import change, due, waiting
 from bridge.store.database import SQL, hold, migrate, open_file
+from bridge.store.lookup import find, known
 from bridge.store.rows import (
     STATES,
     Row,
@@ -23,6 +38,7 @@ from bridge.store.rows import (
     owed_from_row,
     pack,
     plain,
+    plan_from_text,
     record_from_row,
     report_from_bytes,
     row_from_entry,
@@ -32,6 +48,7 @@ from bridge.store.writer import Writer
 T = TypeVar("T")
 
 _ID_BLOCK = 100_000  # ids reserved on disk at once; a restart skips the rest of its block
+_SENT_KEPT = 10_000  # messages in memory for the report that is likely to come soon
 _LEASE_S = 3600.0  # only orders the leased ones: the process that holds the file is the only one that leases
 
 
@@ -62,6 +79,9 @@ class SqliteStore:
         # Somebody's tool may lock the file later; the event loop must not wait for that.
         self._connection.execute("PRAGMA busy_timeout=100")
         self._purged_to = 0
+        self._sent: dict[
+            int, tuple[State, str, bool, Message]
+        ] = {}  # with a provider since a moment, and unchanged since
         self._writer = Writer(self._connection, self._remember)
 
     def _take_up(self, now: float) -> None:
@@ -85,6 +105,7 @@ class SqliteStore:
 
         def restore() -> None:
             self.queued, self._parked, self._purged_to = queued, parked, purged_to
+            self._sent.clear()
 
         return restore
 
@@ -140,6 +161,8 @@ class SqliteStore:
             if parts:
                 rows = [(part.message_id, part.accepted_at, pack(part)) for part in parts]
                 cursor.executemany(SQL["keep_part"], rows)
+                shared = [(part.known_id, part.message_id) for part in parts if part.known_id is not None]
+                cursor.executemany(SQL["share"], shared)
             self.queued += sum(entry.stage <= Stage.LEASED for entry in entries)
             cursor.executemany(SQL["accept"], [row_from_entry(entry) for entry in entries])
             for entry in entries:
@@ -148,6 +171,8 @@ class SqliteStore:
                     cursor.executemany(SQL["join_part"], [(message_id, part_id) for part_id in entry.joins])
                 if entry.owed:
                     self._owe(cursor, entry.message.message_id, entry.owed)
+                if entry.message.known_id is not None:
+                    cursor.execute(SQL["share"], (entry.message.known_id, entry.message.message_id))
 
         return self._writer.write(run, len(entries) + len(parts))
 
@@ -161,13 +186,13 @@ class SqliteStore:
         """Leases due messages to a lane; and when the next one is due."""
 
         def run(cursor: sqlite3.Cursor) -> tuple[list[Queued], float | None]:
-            rows = cursor.execute(SQL["due"], (lane, now, limit)).fetchall()
+            rows = due(cursor, lane, limit, now)
             cursor.executemany(SQL["lease"], [(now + _LEASE_S, row[0]) for row in rows])
             (next_due,) = cursor.execute(SQL["next_due"], (Stage.QUEUED, lane)).fetchone()
             queued = [
                 Queued(
                     message=message_from_bytes(body),
-                    plan=tuple(plan.split(",")),
+                    plan=plan_from_text(plan),
                     step=step,
                     attempts=attempts,
                     begun=bool(begun),
@@ -190,6 +215,10 @@ class SqliteStore:
         """The lanes of messages that are not final."""
         return self._read(lambda connection: [row[0] for row in connection.execute(SQL["lanes"])])
 
+    def depths(self) -> asyncio.Future[dict[str, int]]:
+        """How many messages wait for each lane."""
+        return self._read(lambda connection: dict(connection.execute(SQL["depths"]).fetchall()))
+
     def settle(self, settlements: Sequence[Settlement]) -> asyncio.Future[list[Owed]]:
         """Keeps what came of attempts; gives what is owed now."""
 
@@ -202,21 +231,24 @@ class SqliteStore:
         return self._writer.write(run, len(settlements))
 
     def _settle(self, cursor: sqlite3.Cursor, done: Settlement) -> Sequence[Owed]:
-        line = line_of(done.event)
-        now = done.event["at"]
+        message_id, line, now = done.message.message_id, line_of(done.event), done.event["at"]
         changed = cursor.execute(
             SQL["settle"],
             (int(done.stage), int(done.state), done.lane, done.step, done.attempts, int(done.begun), done.next_at,
-             plain(done.reason), now, done.sent_at, done.provider_ref, line, done.message_id),
+             done.else_at, plain(done.reason), now, done.sent_at, done.provider_ref, line, message_id),
         ).rowcount  # fmt: skip
         recorded = Recorded()
         if changed:
             self.queued -= done.stage >= Stage.SENT
             if done.owed:
-                self._owe(cursor, done.message_id, done.owed)
+                self._owe(cursor, message_id, done.owed)
                 recorded.owed += done.owed
+            elif done.stage is Stage.SENT:
+                self._sent[message_id] = (done.state, done.lane, done.else_at is not None, done.message)
+                if len(self._sent) > _SENT_KEPT:
+                    del self._sent[next(iter(self._sent))]
         else:
-            cursor.execute(SQL["settle_late"], (done.provider_ref, line, done.message_id))
+            cursor.execute(SQL["settle_late"], (done.provider_ref, line, message_id))
         if self._parked and done.provider_ref is not None:
             # Reports that came before this answer, known by nothing but the provider's id.
             key = (done.lane, done.provider_ref)
@@ -224,6 +256,26 @@ class SqliteStore:
                 self._record(cursor, done.lane, report_from_bytes(body), now, recorded)
             self._parked -= cursor.execute(SQL["unpark"], key).rowcount
         return recorded.owed
+
+    # --- changes ------------------------------------------------------------------------------------------------
+
+    def change(self, message_ids: Sequence[int], alter: Alter, now: float) -> asyncio.Future[list[Entry | None]]:
+        """Puts what `alter` makes of messages in their place, as long as no provider has, or may have, them."""
+
+        def run(cursor: sqlite3.Cursor) -> list[Entry | None]:
+            entries = [change(cursor, message_id, alter, now) for message_id in message_ids]
+            for entry in entries:
+                if entry is not None and entry.stage is Stage.FINAL:
+                    self.queued -= 1
+                    self._owe(cursor, entry.message.message_id, entry.owed)
+            return entries
+
+        return self._writer.write(run, len(message_ids))
+
+    async def waiting(self, account: str, destination: str, before: int, wanted: Wanted) -> list[int]:
+        """The ids of messages that no provider has yet, those too that were only handed over to be written."""
+        await self._writer.write(lambda cursor: None)  # what was asked before this is on disk then
+        return await self._read(lambda connection: waiting(connection, account, destination, before, wanted))
 
     # --- back ---------------------------------------------------------------------------------------------------
 
@@ -233,7 +285,10 @@ class SqliteStore:
         def run(connection: sqlite3.Connection) -> tuple[list[Awaiting], float | None]:
             rows = connection.execute(SQL["awaiting"], (lane, now, limit)).fetchall()
             (next_due,) = connection.execute(SQL["next_due"], (Stage.SENT, lane)).fetchone()
-            return [Awaiting(message_id=row[0], provider_ref=row[1], sent_at=row[2]) for row in rows], next_due
+            return [
+                Awaiting(message_id=message_id, provider_ref=provider_ref, sent_at=sent_at, step=step, else_at=else_at)
+                for message_id, provider_ref, sent_at, step, else_at in rows
+            ], next_due
 
         return self._read(run)
 
@@ -257,31 +312,73 @@ class SqliteStore:
         return self._writer.write(run, len(reports))
 
     def _record(self, cursor: sqlite3.Cursor, provider: str, report: Report, now: float, recorded: Recorded) -> None:
-        row: Row | None = None
-        if report.message_id is not None:
-            row = cursor.execute(SQL["standing"], (report.message_id,)).fetchone()
-        elif report.provider_ref is not None:
-            row = cursor.execute(SQL["standing_by_ref"], (report.provider_ref, provider)).fetchone()
-            if row is None:
+        standing, message_id, stage = self._standing(cursor, provider, report)
+        if standing is None:
+            if report.message_id is None and report.provider_ref is not None:
                 key = (provider, report.provider_ref, int(report.state), now, pack(report))
                 self._parked += cursor.execute(SQL["park"], key).rowcount
                 recorded.parked += 1
-                return
-        if row is None:
-            recorded.stray += 1
+            else:
+                recorded.stray += 1
             return
-        message_id, state, lane, body, stage = row
-        verdict = self._decide(Standing(STATES[state], lane, lambda: message_from_bytes(body)), provider, report, now)
+        verdict = self._decide(standing, provider, report, now)
         line = line_of(event_from_report(provider, report, now))
-        if verdict.state is None:
+        if verdict.goes_on:
+            cursor.execute(SQL["note_report"], (line, message_id))
+            recorded.went_on += self._go_on(cursor, message_id, now)
+        elif verdict.state is None:
             cursor.execute(SQL["note_report"], (line, message_id))
         elif verdict.state not in FINAL:
             cursor.execute(SQL["apply_report"], (int(verdict.state), plain(verdict.reason), now, line, message_id))
         else:
             cursor.execute(SQL["finish"], (int(verdict.state), plain(verdict.reason), now, line, message_id))
             self.queued -= stage <= Stage.LEASED
+        if verdict.owed:
             self._owe(cursor, message_id, verdict.owed)
             recorded.owed += verdict.owed
+
+    def _standing(self, cursor: sqlite3.Cursor, provider: str, report: Report) -> tuple[Standing | None, int, int]:
+        """Where the message of a report stands, its id and its stage."""
+        row: Row | None = None
+        if report.message_id is not None:
+            # Whatever the report changes, what is in memory is no longer true.
+            sent = self._sent.pop(report.message_id, None)
+            if sent is not None:
+                state, lane, goes_on, message = sent
+                return Standing(state, lane, goes_on, lambda: message), report.message_id, Stage.SENT
+            row = cursor.execute(SQL["standing"], (report.message_id,)).fetchone()
+        elif report.provider_ref is not None:
+            row = cursor.execute(SQL["standing_by_ref"], (report.provider_ref, provider)).fetchone()
+            if row is None:
+                row = cursor.execute(SQL["standing_by_leg"], (report.provider_ref, provider)).fetchone()
+        if row is None:
+            return None, 0, 0
+        message_id, number, lane, body, stage, else_at, reason = row
+        self._sent.pop(message_id, None)
+        goes_on, known = else_at is not None, Reason(reason) if reason else None
+        return Standing(STATES[number], lane, goes_on, lambda: message_from_bytes(body), known), message_id, stage
+
+    def go_on(self, message_ids: Sequence[int], now: float) -> asyncio.Future[list[str]]:
+        """Queues messages with a provider, whose time there is over, for their plan's next one; gives those lanes."""
+
+        def run(cursor: sqlite3.Cursor) -> list[str]:
+            return [lane for message_id in message_ids for lane in self._go_on(cursor, message_id, now)]
+
+        return self._writer.write(run, len(message_ids))
+
+    def _go_on(self, cursor: sqlite3.Cursor, message_id: int, now: float) -> list[str]:
+        self._sent.pop(message_id, None)
+        row = cursor.execute(SQL["leg"], (message_id,)).fetchone()
+        if row is None:  # it has ended, or gone on, meanwhile
+            return []
+        plan, step, lane, provider_ref = row
+        if provider_ref is not None:
+            cursor.execute(SQL["keep_leg"], (lane, provider_ref, message_id))
+        lane_after = plan_from_text(plan)[step + 1]
+        line = line_of({"at": now, "event": "goes_on", "provider": lane, "next": lane_after})
+        cursor.execute(SQL["go_on"], (lane_after, step + 1, now, now, line, message_id))
+        self.queued += 1
+        return [lane_after]
 
     def receive(
         self, provider: str, inbound: Sequence[tuple[Inbound, Sequence[Owed]]], now: float
@@ -300,6 +397,9 @@ class SqliteStore:
         return self._writer.write(run, len(inbound))
 
     def _owe(self, cursor: sqlite3.Cursor, message_id: int | None, owed: Sequence[Owed]) -> None:
+        message, report = (owed[0].message, owed[0].report) if owed else (None, None)
+        if message is not None and message.intermediate and report is not None and report.state in FINAL:
+            _forget_news(cursor, message_id)
         for number, item in enumerate(owed, self._next_owed):
             item.owed_id = number
         self._next_owed += len(owed)
@@ -361,7 +461,11 @@ class SqliteStore:
     def find(self, message_id: int) -> asyncio.Future[Record | None]:
         """A message by its id, or by the id of one of its parts."""
 
-        return self._read(lambda connection: _find(connection, message_id))
+        return self._read(lambda connection: find(connection, message_id))
+
+    def known(self, known_id: int) -> asyncio.Future[list[Record]]:
+        """The messages that a client knows by an id; and a part, as a message that is accepted, while it waits."""
+        return self._read(lambda connection: known(connection, known_id))
 
     def find_ref(self, account: str, client_ref: str, limit: int = 100) -> asyncio.Future[list[Record]]:
         """Messages of an account by its own reference, newest first."""
@@ -403,7 +507,10 @@ class SqliteStore:
             more_are_old = len(rows) == limit and self._accepted_at(rows[-1][0]) < before
             self._purged_to = rows[-1][0] if more_are_old else 0
             cursor.executemany(SQL["forget"], old)
+            if cursor.execute(SQL["any_shared"]).fetchone()[0]:
+                cursor.executemany(SQL["forget_shared"], [(message_id, message_id) for (message_id,) in old])
             cursor.executemany(SQL["forget_parts"], old)
+            cursor.executemany(SQL["forget_legs"], old)
             cursor.execute(SQL["purge_seen"], (before,))
             self._parked -= cursor.execute(SQL["purge_parked"], (before,)).rowcount
             return len(old)
@@ -415,21 +522,8 @@ class SqliteStore:
         return message_from_bytes(body).accepted_at
 
 
-def find_record(path: Path, message_id: int) -> Record | None:
-    """A message from the file of a store, also while another process uses it. Raises StoreUnavailable."""
-    try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-        try:
-            return _find(connection, message_id)
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        raise StoreUnavailable(f"{path} cannot be read: {error}") from None
-
-
-def _find(connection: sqlite3.Connection, message_id: int) -> Record | None:
-    row = connection.execute(SQL["find"], (message_id,)).fetchone()
-    if row is None:
-        part = connection.execute(SQL["find_by_part"], (message_id,)).fetchone()
-        row = connection.execute(SQL["find"], part).fetchone() if part and part[0] is not None else None
-    return record_from_row(row) if row else None
+def _forget_news(cursor: sqlite3.Cursor, message_id: int | None) -> None:
+    """The end of a message is to be told: what is not final is no news of it any more."""
+    for *key, body in cursor.execute(SQL["owed_of"], (message_id,)).fetchall():
+        if report_from_bytes(body).state not in FINAL:
+            cursor.execute(SQL["handed"], key)

@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from bridge.message import Accepted, Inbound, Refused, Report, Retry, State, Unsure
-from bridge.providers import Callback, Heard, NotSetUp, Provider, Request, Response
+from bridge.providers import Callback, Heard, NotExported, NotSetUp, Provider, Request, Response
 from bridge.providers._cases.making import CALLBACK_URL, SECTIONS, Subject, attempts_of, body_of, references_of
 from bridge.providers._cases.promises import heard_or_refused
 from bridge.providers._declared.provider import Declared
@@ -152,5 +152,9 @@ def look_at_the_rest(provider: Provider, response: Response) -> None:
         assert money is None or money.amount.is_finite(), f"no amount is {money}"
     token = provider.token_of(response)
     assert token is None or (token.value and (token.lifetime_s is None or token.lifetime_s >= 0))
+    exports = provider.exports()
+    if exports is not None:
+        with suppress(NotExported):
+            assert all(export.export_id for export in exports.listing_of(response)), "an export that cannot be had"
     with suppress(NotSetUp):
         assert isinstance(provider.setup(CALLBACK_URL, [response]), Request | str)

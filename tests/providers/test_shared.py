@@ -85,10 +85,11 @@ def test_retry_after_reaches_the_outcome() -> None:
     assert outcome.after_s == 30.0
 
 
-@given(st.integers(1, 2**63 - 1))
-def test_reference_leads_back_to_its_message(message_id: int) -> None:
+@given(st.integers(1, 2**63 - 1), st.integers(0, 15))
+def test_reference_leads_back_to_its_message(message_id: int, step: int) -> None:
     references = References("0123456789ab")
-    reference = references.of(message_id)
+    reference = references.of(message_id, step)
+    assert (reference == references.of(message_id)) is (step == 0)
     assert references.message_id(reference) == message_id
     assert references.message_id(reference.upper()) == message_id
     assert len(reference) <= 32

@@ -9,12 +9,12 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import typer
-from prometheus_client import Metric
+from prometheus_client import Gauge, Metric
 
 from bridge import cli, message, providers
 from bridge.listeners.http import translate as http
@@ -176,8 +176,10 @@ def _exposed(metric: Metric) -> str:
 
 
 def _labels(metric: Metric) -> tuple[str, ...]:
-    counts = [each for each in vars(metrics).values() if isinstance(each, metrics.Count)]
-    return next((count._labels for count in counts if count._name == metric.name), ())
+    known = vars(metrics).values()
+    labels = {each._name: each._labels for each in known if isinstance(each, metrics.Count)}
+    labels |= {each._name: each._labelnames for each in known if isinstance(each, Gauge)}
+    return labels.get(metric.name, ())
 
 
 # --- commands -----------------------------------------------------------------------------------------------------
@@ -190,7 +192,16 @@ def command_group() -> Any:
 
 def commands() -> str:
     """Every command: what it does, its arguments and its options."""
-    return "\n\n".join(_command(name, each) for name, each in command_group().commands.items())
+    return "\n\n".join(_command(name, each) for name, each in _flat(command_group().commands))
+
+
+def _flat(known: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Each command with its name, those of groups with the name of their group before it."""
+    for name, each in known.items():
+        if hasattr(each, "commands"):
+            yield from _flat(each.commands, f"{before}{name} ")
+        else:
+            yield before + name, each
 
 
 def _command(name: str, command: Any) -> str:

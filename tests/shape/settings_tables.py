@@ -14,7 +14,9 @@ from pydantic.fields import FieldInfo
 from bridge import providers
 from bridge.config.schema import Account, Config, Limits, Log
 from bridge.document import Document
+from bridge.listeners.control.settings import Control
 from bridge.listeners.http.settings import HttpAccount, HttpListener
+from bridge.listeners.smpp import profiles
 from bridge.listeners.smpp.settings import SmppAccount, SmppListener
 from bridge.listeners.smtp.settings import Mail, SmtpAccount, SmtpListener
 from bridge.problems import KeyPath
@@ -34,6 +36,7 @@ _WORDS = {
     rules._number_pattern: "pattern",
     rules._source_pattern: "pattern",
     rules._keyword: "word",
+    profiles._characters: "`true`, `false`, or 0 to 50",
     bool: "`true` or `false`",
     int: "whole number",
     str: "text",
@@ -60,6 +63,7 @@ SECTIONS = (
     Section("tls", Tls, ("listeners", "smpp", 0, "tls")),
     Section("accounts.NAME", Account, ("accounts", "acme")),
     Section("accounts.NAME.smpp", SmppAccount, ("accounts", "acme", "smpp")),
+    Section("accounts.NAME.smpp.receipts", profiles.Receipts, ("accounts", "acme", "smpp", "receipts")),
     Section("accounts.NAME.smtp", SmtpAccount, ("accounts", "acme", "smtp")),
     Section("accounts.NAME.http", HttpAccount, ("accounts", "acme", "http")),
     Section("providers.NAME", ProviderSettings, ("providers", "bsg")),
@@ -70,6 +74,7 @@ SECTIONS = (
     Section("routes[]", rules.Route, ("routes", 1)),
     Section("inbound[]", rules.InboundRule, ("inbound", 0)),
     Section("mail", Mail, ("mail",)),
+    Section("control", Control, ("control",)),
     Section("limits", Limits, ("limits",)),
     Section("log", Log, ("log",)),
 )

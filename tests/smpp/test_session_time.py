@@ -252,3 +252,32 @@ def test_every_deadline_is_kept_and_the_session_ends_in_time(steps: list[str], k
     assert session.state is State.CLOSED
     assert isinstance(events[-1], Closed)
     assert not session._delivering
+
+
+def test_a_peer_that_we_do_not_hear_is_not_called_silent() -> None:
+    session = bound(window=1, enquire_link_s=30.0, response_s=10.0, inactivity_s=50.0)
+    session.tick(30.0)
+    assert sent(session) == [EnquireLink(sequence=1)]
+    session.receive(encode(SUBMIT, 2), 31.0)
+    for now in (61.0, 71.0, 300.0):
+        assert session.tick(now) == []
+        assert session.state is State.BOUND_TRX
+        assert session.next_deadline is not None
+        assert session.next_deadline > now
+    session.submitted(2, "1")
+    session.to_write()
+    assert session.tick(330.0) == []
+    assert sent(session) == [EnquireLink(sequence=2)]
+    assert session.tick(340.0) == [Closed("enquire_link_timeout")]
+
+
+def test_unbinding_again_and_again_gathers_nothing() -> None:
+    session = bound()
+    session.receive(encode(SUBMIT, 2), 0.0)
+    session.unbind(0.0)
+    session.receive(b"".join(encode(Unbind(sequence=number)) for number in range(10, 110)), 0.0)
+    early = len(sent(session))
+    session.submitted(2, "1")
+    answers = sent(session)
+    assert early + len(answers) == 102
+    assert answers == [SubmitSmResp(sequence=2, message_id="1"), Unbind(sequence=1), UnbindResp(sequence=10)]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bridge.message import Message, Owed, Reason, Report, ReportOn, Segment, State, owed_for
+from bridge.message import Message, Owed, Plan, Reason, Report, ReportOn, Segment, State, owed_for
 from bridge.reports.correlate import decide
 from bridge.store import Entry, Settlement, Stage, Store
 from bridge.store.sqlite import SqliteStore
@@ -52,7 +52,7 @@ def entry(message_id: int, *, leased: bool = False, plan: tuple[str, ...] = ("bs
     joins = fields.pop("joins", ())
     return Entry(
         message=message(message_id, **fields),
-        plan=plan,
+        plan=plan if isinstance(plan, Plan) else Plan(plan),
         stage=Stage.LEASED if leased else Stage.QUEUED,
         next_at=next_at,
         state=state,
@@ -65,7 +65,7 @@ def rejected(of: Message, reason: Reason = Reason.NO_ROUTE) -> Entry:
     report = Report(state=State.REJECTED, reason=reason)
     return Entry(
         message=of,
-        plan=(),
+        plan=Plan(),
         stage=Stage.FINAL,
         next_at=None,
         state=State.REJECTED,
@@ -77,7 +77,7 @@ def rejected(of: Message, reason: Reason = Reason.NO_ROUTE) -> Entry:
 def sent(message_id: int, provider_ref: str | None = None, lane: str = "bsg", **fields: Any) -> Settlement:
     """The provider has it, and is asked for a report in a minute."""
     given: dict[str, Any] = {
-        "message_id": message_id,
+        "message": message(message_id),
         "stage": Stage.SENT,
         "state": State.ENROUTE,
         "lane": lane,

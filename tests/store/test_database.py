@@ -119,7 +119,7 @@ def test_every_statement_is_valid_and_alone(connection: sqlite3.Connection, name
 def test_every_statement_has_a_sentence_and_a_user() -> None:
     folder = Path(database.__file__).parent
     text = (folder / "sql" / "sqlite" / "queries.sql").read_text()
-    code = (folder / "sqlite.py").read_text()
+    code = "".join(path.read_text() for path in sorted(folder.glob("*.py")))
     for name in re.findall(r"^-- name: (\w+)\n", text, flags=re.MULTILINE):
         assert re.search(rf"^-- name: {name}\n-- [A-Z].*\.\n(?!-- )", text, flags=re.MULTILINE), name
         assert f'SQL["{name}"]' in code, name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from store.samples import NOW, Open, again, claimed, entry, failed, message, owed_to, part, report, sent, stands
 
-from bridge.message import Part, Reason, ReportOn, State
+from bridge.message import Part, Plan, Reason, ReportOn, State, owed_for
 from bridge.store import Recorded, Store
 
 
@@ -57,6 +57,29 @@ async def test_a_report_that_is_not_final_changes_the_state_only(store: Store) -
     assert await stands(store, 1) == (State.ENROUTE, None)
     assert store.queued == 1
     assert await owed_to(store) == []
+
+
+async def test_news_is_owed_to_whoever_asked_and_repeated_news_is_none(store: Store) -> None:
+    await store.accept([entry(1, leased=True, intermediate=True)])
+    taken = message(1, intermediate=True)
+    told = await store.settle([sent(1, "ref-1", message=taken, owed=owed_for(taken, report(State.ENROUTE), NOW + 1))])
+    assert [owed.report and owed.report.state for owed in told] == [State.ENROUTE]
+    absent = report(State.ENROUTE, ref="ref-1", reason=Reason.ABSENT_SUBSCRIBER)
+    for count in (1, 0):
+        assert len((await store.record("bsg", [absent], NOW + 2)).owed) == count
+    assert len(await owed_to(store)) == 2
+    assert await stands(store, 1) == (State.ENROUTE, Reason.ABSENT_SUBSCRIBER)
+
+
+async def test_the_end_overtakes_news_that_still_waits(store: Store) -> None:
+    for number in (1, 2):
+        taken = message(number, intermediate=True)
+        await store.accept([entry(number, leased=True, intermediate=True)])
+        owed = owed_for(taken, report(State.ENROUTE), NOW + 1)
+        await store.settle([sent(number, f"ref-{number}", message=taken, owed=owed)])
+    await store.record("bsg", [report(State.DELIVERED, ref="ref-1")], NOW + 2)
+    left = [(owed.known_id, owed.report and owed.report.state) for owed in await owed_to(store)]
+    assert left == [(2, State.ENROUTE), (1, State.DELIVERED)]
 
 
 async def test_each_part_that_asked_is_told(store: Store) -> None:
@@ -244,3 +267,57 @@ async def test_a_provider_that_no_longer_has_the_message_can_only_say_delivered(
     assert len((await store.record("bsg", [report(State.DELIVERED, message_id=1)], NOW)).owed) == 1
     assert await claimed(store, "virtual") == []
     assert store.queued == 0
+
+
+# --- plans that go on
+
+
+async def _with(store: Store, provider_ref: str | None, *, else_at: float | None = NOW + 600) -> None:
+    await store.accept([entry(1, leased=True, plan=Plan(("viber", "sms"), (600, 0)))])
+    await store.settle([sent(1, provider_ref, "viber", else_at=else_at)])
+
+
+async def test_a_failure_goes_on_where_the_plan_says_so(store: Store) -> None:
+    await _with(store, "v-1")
+    recorded = await store.record("viber", [report(State.UNDELIVERABLE, ref="v-1")], NOW + 9)
+    assert (recorded.went_on, recorded.owed) == (["sms"], [])
+    assert store.queued == 1
+    ([queued], _) = await store.claim("sms", 10, NOW + 9)
+    assert (queued.step, queued.attempts, queued.begun, queued.plan.waits_s) == (1, 0, False, (600, 0))
+    # It went on once, and the first provider has no more to say but that it was delivered after all.
+    assert (await store.record("viber", [report(State.EXPIRED, ref="v-1")], NOW)).went_on == []
+    await store.settle([sent(1, "s-1", "sms", step=1)])
+    recorded = await store.record("viber", [report(State.DELIVERED, ref="v-1")], NOW)
+    assert [owed.known_id for owed in recorded.owed] == [1]
+    record = await store.find(1)
+    assert record is not None
+    assert (record.provider, record.provider_ref, record.state) == ("sms", "s-1", State.DELIVERED)
+    assert store.queued == 0
+
+
+async def test_it_goes_on_by_the_clock(open_store: Open) -> None:
+    store = open_store()
+    await _with(store, None)
+    await store.close()
+    store = open_store()
+    assert (await store.awaiting("viber", 10, NOW + 60))[0][0].else_at == NOW + 600
+    assert await store.go_on([1, 2], NOW + 600) == ["sms"]
+    assert await store.go_on([1], NOW + 600) == []
+    ([queued], _) = await store.claim("sms", 10, NOW + 600)
+    assert queued.step == 1
+
+
+async def test_what_is_final_does_not_go_on(store: Store) -> None:
+    await _with(store, "v-1")
+    await store.record("viber", [report(State.DELIVERED, ref="v-1")], NOW)
+    assert await store.go_on([1], NOW + 600) == []
+    assert store.queued == 0
+
+
+async def test_a_purge_forgets_who_had_a_message(store: Store) -> None:
+    await _with(store, "v-1")
+    await store.go_on([1], NOW)
+    ((owed,), *_) = [(await store.record("viber", [report(State.DELIVERED, ref="v-1")], NOW)).owed]
+    await store.handed([(owed, {"at": NOW, "event": "reported"})])
+    assert await store.purge(NOW + 50, 10) == 1
+    assert (await store.record("viber", [report(State.DELIVERED, ref="v-1")], NOW)).parked == 1

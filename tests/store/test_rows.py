@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from store.samples import NOW, message
 
-from bridge.message import Inbound, Message, Part, Reason, Report, ReportOn, Segment, State
+from bridge.message import Inbound, Message, Part, Plan, Reason, Report, ReportOn, Segment, State
 from bridge.store import Entry, Stage
 from bridge.store.rows import (
     event_from_report,
@@ -18,9 +19,11 @@ from bridge.store.rows import (
     message_from_bytes,
     owed_from_row,
     pack,
+    plan_from_text,
     record_from_row,
     report_from_bytes,
     row_from_entry,
+    text_of_plan,
 )
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -103,7 +106,7 @@ def test_timelines(events: list[dict[str, Any]]) -> None:
 
 
 def test_an_entry_begins_its_timeline() -> None:
-    taken = Entry(message=message(5), plan=("bsg", "virtual"), stage=Stage.QUEUED, next_at=NOW)
+    taken = Entry(message=message(5), plan=Plan(("bsg", "virtual")), stage=Stage.QUEUED, next_at=NOW)
     row = row_from_entry(taken)
     assert row[:5] == (5, "shop", None, Stage.QUEUED, "bsg")
     assert row[8] == "bsg,virtual"
@@ -122,3 +125,18 @@ def test_owed_is_a_report_beside_its_message_and_else_inbound() -> None:
     assert (told.report, told.inbound, told.message, told.part) == (report, None, message(5), None)
     told = owed_from_row("smpp", "shop", (2, NOW, NOW, 0, 50, pack(inbound), None))
     assert (told.report, told.inbound, told.message) == (None, inbound, None)
+
+
+@pytest.mark.parametrize(
+    ("plan", "text"),
+    [
+        (Plan(("bsg",)), "bsg"),
+        (Plan(("viber", "sms")), "viber,sms"),
+        (Plan(("viber", "bip-2", "sms"), (600, 0, 0)), "viber@600,bip-2,sms"),
+        (Plan(("a", "b", "c"), (0.5, 90, 0)), "a@0.5,b@90,c"),
+    ],
+)
+def test_a_plan_is_kept_as_text(plan: Plan, text: str) -> None:
+    assert text_of_plan(plan) == text
+    again = plan_from_text(text)
+    assert (again, again.waits_s) == (plan, plan.waits_s)

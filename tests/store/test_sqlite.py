@@ -11,10 +11,11 @@ import pytest
 from store.samples import NOW, entry, failed, message, owed_to, part, report, sent, stands
 
 from bridge.errors import StoreUnavailable
-from bridge.message import State
+from bridge.message import Reason, State
 from bridge.reports.correlate import decide
 from bridge.store import sqlite
-from bridge.store.sqlite import SqliteStore, find_record
+from bridge.store.lookup import find_record
+from bridge.store.sqlite import SqliteStore
 
 
 @pytest.fixture
@@ -283,6 +284,31 @@ async def test_counts_are_right_after_a_failure(store: SqliteStore) -> None:
     assert store._parked == 0
     assert [await stands(store, number) for number in (3, 4)] == [(State.DELIVERED, None)] * 2
     assert len(await owed_to(store)) == 2
+
+
+async def test_what_was_undone_is_not_remembered_as_sent(store: SqliteStore, elsewhere: Elsewhere) -> None:
+    await store.accept([entry(1, leased=True), entry(2, leased=True)])
+    elsewhere.execute("CREATE TRIGGER no BEFORE INSERT ON owed BEGIN SELECT RAISE(ABORT, 'no'); END")
+    with pytest.raises(StoreUnavailable):
+        await store.settle([sent(1, message=message(1, text="undone")), failed(message(2))])
+    elsewhere.execute("DROP TRIGGER no")
+    (owed,) = (await store.record("bsg", [report(State.DELIVERED, message_id=1)], NOW)).owed
+    assert owed.message == message(1)
+
+
+@pytest.mark.parametrize("kept", [1, 10_000])
+async def test_a_report_meets_the_same_message_in_memory_and_on_disk(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    monkeypatch.setattr(sqlite, "_SENT_KEPT", kept)
+    await store.accept([entry(number, leased=True) for number in range(1, 6)])
+    await store.settle([sent(number, f"ref-{number}") for number in range(1, 6)])
+    assert len(store._sent) == min(kept, 5)
+    for state in (State.ENROUTE, State.UNDELIVERABLE, State.DELIVERED):
+        await store.record("bsg", [report(state, message_id=number) for number in range(1, 6)], NOW)
+    assert {await stands(store, number) for number in range(1, 6)} == {(State.UNDELIVERABLE, Reason.UNSPECIFIED)}
+    assert [owed.message for owed in await owed_to(store)] == [message(number) for number in range(1, 6)]
+    assert not store._sent
 
 
 async def test_a_failed_purge_looks_again_where_it_was(store: SqliteStore, elsewhere: Elsewhere) -> None:

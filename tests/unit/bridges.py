@@ -15,7 +15,7 @@ from unit.world import message_of
 from bridge.app import App
 from bridge.config.schema import Config
 from bridge.dispatch.retry import Policy, settle
-from bridge.message import Accepted
+from bridge.message import Accepted, Plan
 from bridge.reports.correlate import decide
 from bridge.store import Entry, Queued, Record, Stage
 from bridge.store.sqlite import SqliteStore
@@ -123,7 +123,7 @@ def called_back(url: str, key: str = "acme-key") -> dict[str, Any]:
 
 def entry_of(message_id: int, *plan: str, **keys: Any) -> Entry:
     message = message_of(message_id, **keys)
-    return Entry(message=message, plan=plan, stage=Stage.QUEUED, next_at=message.accepted_at)
+    return Entry(message=message, plan=Plan(plan), stage=Stage.QUEUED, next_at=message.accepted_at)
 
 
 async def leave(path: Path, *entries: Entry, sent: tuple[int, ...] = (), begun: tuple[int, ...] = ()) -> None:

@@ -45,7 +45,7 @@ class Lane:
     offered: list[Queued] = field(default_factory=list)
     woken: list[float] = field(default_factory=list)
 
-    def reserve(self) -> bool:
+    def reserve(self, *, urgent: bool = False) -> bool:
         if self.room == 0:
             return False
         self.room -= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import ssl
 import subprocess
@@ -477,3 +478,41 @@ async def test_cancelled_call_closes_its_connection(transport: Transport) -> Non
         with pytest.raises(asyncio.CancelledError):
             await call
         await asyncio.wait_for(closed.wait(), 5)
+
+
+async def test_each_call_has_its_own_time(transport: Transport) -> None:
+    """One that ended early, and one that began later, do not move the end of another with the same timeout."""
+    released = asyncio.Event()
+
+    async def answer_late(peer: Peer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await peer.read_request(reader)
+        await released.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+    async with raw(never_answer) as silent, raw(answer_late) as late:
+        released.set()
+        await transport.send(Request(method="POST", url=late.url), timeout_s=0.3)
+        released.clear()
+        first = asyncio.create_task(failure(transport, Request(method="POST", url=silent.url), timeout_s=0.3))
+        await silent.got_request.wait()
+        second = asyncio.create_task(transport.send(Request(method="POST", url=late.url), timeout_s=0.3))
+        third = asyncio.create_task(failure(transport, Request(method="POST", url=silent.url), timeout_s=0.3))
+        assert (await first).sent
+        released.set()
+        with contextlib.suppress(TransportError):  # on a slow machine its own time is up too
+            await second
+        assert "no answer within 0.3 s" in str(await third)
+
+
+async def test_a_call_that_is_cancelled_as_its_time_is_up_is_cancelled(transport: Transport) -> None:
+    async with raw(never_answer) as peer:
+        call = asyncio.create_task(transport.send(Request(method="POST", url=peer.url), timeout_s=30))
+        await peer.got_request.wait()
+        deadline = transport._deadlines[30]
+        for exchange in deadline._due:
+            deadline._due[exchange] = 0.0
+        deadline._look()
+        assert call.cancelling()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call

@@ -15,7 +15,20 @@ from typing import Any, Literal
 
 import msgspec
 
-from bridge.message import Accepted, Inbound, Message, Outcome, Owed, Reason, Refused, Report, ReportOn, Retry, Unsure
+from bridge.message import (
+    Accepted,
+    Inbound,
+    Message,
+    Outcome,
+    Owed,
+    Plan,
+    Reason,
+    Refused,
+    Report,
+    ReportOn,
+    Retry,
+    Unsure,
+)
 from bridge.message import State as MessageState
 from bridge.providers import BadCallback
 from bridge.providers._contract import (
@@ -138,7 +151,7 @@ def message_of(message_id: int, destination: str | None = None, **keys: Any) -> 
 def queued_entry(message: Message, *plan: str, next_at: float | None = None) -> Entry:
     """A message that waits on disk."""
     due_at = message.accepted_at if next_at is None else next_at
-    return Entry(message=message, plan=plan, stage=Stage.QUEUED, next_at=due_at)
+    return Entry(message=message, plan=Plan(plan), stage=Stage.QUEUED, next_at=due_at)
 
 
 # --- a provider, and its API ------------------------------------------------------------------------------------------

@@ -67,6 +67,12 @@ class HttpServer:
         self._runner: web.ServerRunner | None = None
         self.port = 0
 
+    @property
+    def connections(self) -> int:
+        """Clients connected now."""
+        server = self._runner.server if self._runner is not None else None
+        return 0 if server is None else len(server.connections)
+
     async def start(self) -> None:
         """Listens. Raises OSError when the address is taken, or the TLS files cannot be read (ssl.SSLError too)."""
         context = None if self._settings.tls is None else server_context(self._settings.tls, ["http/1.1"])

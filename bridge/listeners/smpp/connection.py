@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, cast
+from collections import deque
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import structlog
 
 from bridge.errors import Refusal, StoreUnavailable
+from bridge.listeners.smpp.capture import Tap
+from bridge.listeners.smpp.operations import Asked
 from bridge.listeners.smpp.ports import Account
-from bridge.listeners.smpp.receivers import Handing, deliver_sms
+from bridge.listeners.smpp.receivers import Handing, pdus_of
 from bridge.listeners.smpp.statuses import status_of
+from bridge.listeners.smpp.traffic import Traffic
 from bridge.listeners.smpp.translate import message_from_submit_sm
 from bridge.listeners.smpp.translate_out import shown_id
 from bridge.message import Message, Owed
-from bridge.smpp.enums import Status
+from bridge.smpp.enums import CommandId, Status
 from bridge.smpp.events import (
     Bind,
     BindRequested,
@@ -27,7 +31,7 @@ from bridge.smpp.events import (
     Submitted,
     Violation,
 )
-from bridge.smpp.pdus import Pdu
+from bridge.smpp.pdus import DataSm, DeliverSm, Pdu
 from bridge.smpp.session import Session
 from bridge.smpp.states import State
 from bridge.telemetry import metrics
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("bridge.listeners.smpp")
 
 _RECEIVING = (State.BOUND_RX, State.BOUND_TRX)
+_NO_REST: deque[DeliverSm | DataSm] = deque(maxlen=0)
 _LAST_WORDS_S = 5.0  # for a client to read what we said before we closed
 
 
@@ -51,9 +56,12 @@ class Connection(asyncio.Protocol):
         self._armed_for = float("inf")
         self._bind: asyncio.Task[None] | None = None
         self._reading = True
+        self._answering: set[asyncio.Task[None]] = set()  # requests that take more than a moment
         self.account: Account | None = None
         self.clogged = False  # the client does not read what we write
         self.session: Session = server.new_session()
+        self.traffic = Traffic(server.clock, server.monotonic)
+        self.tap: Tap | None = None  # somebody watches
 
     # --- asyncio.Protocol -------------------------------------------------------------------------------------------
 
@@ -66,6 +74,8 @@ class Connection(asyncio.Protocol):
         self._arm()
 
     def data_received(self, data: bytes) -> None:
+        if self.tap is not None:
+            self.tap.received(data, self._server.clock())
         self._handle(self.session.receive(data, self._server.monotonic()))
 
     def eof_received(self) -> None:
@@ -92,17 +102,35 @@ class Connection(asyncio.Protocol):
     # --- what the server asks ---------------------------------------------------------------------------------------
 
     def deliver(self, owed: Owed) -> bool:
-        """Hands something over, if the session has room for all of it."""
+        """Hands something over, if the session has room.
+
+        Of many PDUs at most half a window goes at once: what does not fit follows piece by piece, and the rest of the
+        window is for others.
+        """
         assert self.account is not None
-        room = self.session.deliver_room
+        session = self.session
+        room = session.deliver_room
         if not room:
             return False
-        pdus = deliver_sms(owed, self.account.settings, self.session.version)
-        if len(pdus) > room:
+        settings = self.account.settings
+        pdus = pdus_of(owed, settings, session.version)
+        now = self._server.monotonic()
+        if len(pdus) == 1:
+            session.deliver(pdus[0], Handing(owed, 1, _NO_REST), now)
+        else:
+            first = min(room, len(pdus), max(1, settings.deliver_window // 2))
+            handing = Handing(owed, first, deque(pdus[first:]))
+            for pdu in pdus[:first]:
+                session.deliver(pdu, handing, now)
+        self._server.write_soon(self)
+        return True
+
+    def go_on(self, handing: Handing) -> bool:
+        """Sends the next piece of something, in the place of one that was answered; False: nothing can be sent."""
+        if not self.session.deliver_room:
             return False
-        handing = Handing(owed, len(pdus))
-        for pdu in pdus:
-            self.session.deliver(pdu, handing, self._server.monotonic())
+        self.session.deliver(handing.rest.popleft(), handing, self._server.monotonic())
+        handing.unanswered += 1
         self._server.write_soon(self)
         return True
 
@@ -126,6 +154,9 @@ class Connection(asyncio.Protocol):
             return
         data = self.session.to_write()
         if data:
+            self.traffic.wrote(data, self._name or "")
+            if self.tap is not None:
+                self.tap.sent(data, self._server.clock())
             transport.write(data)
         if self.session.state is not State.CLOSED:
             self._arm()
@@ -154,11 +185,14 @@ class Connection(asyncio.Protocol):
                 submits.append(event)
             elif isinstance(event, Delivered | DeliveryFailed):
                 pumps = True
-                self._server.heard(self, event)
+                self._heard(event)
             elif isinstance(event, BindRequested):
                 self._bind = asyncio.get_running_loop().create_task(self._decide_bind(event.pdu))
             elif isinstance(event, Requested):
-                self.session.refuse(event.pdu, Status.RINVCMDID)
+                # In their order: what came before is given lower ids.
+                self._submit(submits)
+                submits = []
+                self._ask(event.pdu)
             elif isinstance(event, Malformed):
                 log.info("pdu_malformed", command=hex(event.command_id), status=event.status.name, text=event.text,
                          account=self._name)  # fmt: skip
@@ -167,22 +201,42 @@ class Connection(asyncio.Protocol):
             elif isinstance(event, Closed):
                 self._closed(event)
                 pumps = True  # what it left unanswered, or held up, is for the account's other binds
-        if submits:
-            self._submit(submits)
+        self._submit(submits)
         if pumps:
             self._server.pump(self)
+
+    def _heard(self, event: Delivered | DeliveryFailed) -> None:
+        """A deliver_sm was answered, or will not be."""
+        if isinstance(event, Delivered):
+            self.traffic.heard(CommandId.DELIVER_SM_RESP, event.status, self._name or "")
+        elif event.why == "nack":
+            self.traffic.heard(CommandId.GENERIC_NACK, event.status, self._name or "")
+        self._server.heard(self, event)
 
     @property
     def _name(self) -> str | None:
         return self.account.name if self.account else None
 
     def _submit(self, submits: list[Submitted]) -> None:
+        if not submits:
+            return
+        assert self.account is not None
+        if self.account.settings.duplicates is None:
+            self._take(submits)
+            return
+        for submit in submits:
+            self._take_once(submit)
+
+    def _take(self, submits: list[Submitted]) -> None:
         account, session = self.account, self.session
         assert account is not None
         now = self._server.clock()
         taken: list[Message] = []
         pdus: list[Pdu] = []
         for event in submits:
+            if event.pdu.replace_if_present_flag == 1:
+                self._ask(event.pdu)
+                continue
             try:
                 taken.append(
                     message_from_submit_sm(
@@ -212,6 +266,21 @@ class Connection(asyncio.Protocol):
                 self._refuse(pdu, verdict)
         if stored is not None:
             stored.add_done_callback(lambda done: self._stored(done, kept, pdus))
+            if account.settings.duplicates is not None and kept:
+                (pdu,), ((_, message_id),) = pdus, kept
+                self._server.operations.note(pdu, message_id, stored, account)
+
+    def _take_once(self, submit: Submitted) -> None:
+        """For an account whose repeated submissions count once."""
+        account, pdu = self.account, submit.pdu
+        assert account is not None
+        repeat = self._server.operations.repeat_of(pdu, account)
+        if repeat is None:
+            self._take([submit])
+        else:
+            # Over the same road as the first one, which may not be on disk yet.
+            kept = [(pdu.sequence, repeat.message_id)]
+            repeat.stored.add_done_callback(lambda done: self._stored(done, kept, [pdu]))
 
     def _stored(self, done: asyncio.Future[None], kept: list[tuple[int, int]], pdus: list[Pdu]) -> None:
         """The messages are on disk: now, and only now, they are acknowledged."""
@@ -227,6 +296,30 @@ class Connection(asyncio.Protocol):
                 session.submitted(sequence, shown_id(message_id, account.settings))
         self._handle(session.receive(b"", self._server.monotonic()))
 
+    def _ask(self, pdu: Pdu) -> None:
+        assert self.account is not None
+        try:
+            asked = Asked(self.account, self.session.version, self._server.intake.next_id())
+        except StoreUnavailable:
+            self.session.refuse(pdu, Status.RSYSERR)
+            return
+        answering = asyncio.get_running_loop().create_task(self._answer(pdu, asked))
+        self._answering.add(answering)
+        answering.add_done_callback(self._answering.discard)
+
+    async def _answer(self, pdu: Pdu, asked: Asked) -> None:
+        session = self.session
+        try:
+            session.respond(await self._server.operations.answer(pdu, asked))
+        except Refusal as refusal:
+            self._refuse(pdu, refusal)
+        except StoreUnavailable:
+            session.refuse(pdu, Status.RSYSERR)
+        except Exception:
+            log.exception("operation_failed", command=pdu.command.name.lower(), account=self._name)
+            session.refuse(pdu, Status.RSYSERR)
+        self._handle(session.receive(b"", self._server.monotonic()))
+
     def _refuse(self, pdu: Pdu, refusal: Refusal) -> None:
         log.info("submit_refused", account=self._name, reason=refusal.reason, text=refusal.text)
         self.session.refuse(pdu, status_of(refusal))
@@ -240,6 +333,8 @@ class Connection(asyncio.Protocol):
             return
         self.account = account
         settings = account.settings
+        if self.tap is not None:
+            self.tap.bound(settings.system_id)
         events = self.session.accept_bind(
             pdu, now(), version=settings.version, window=settings.window, deliver_window=settings.deliver_window
         )
@@ -257,6 +352,10 @@ class Connection(asyncio.Protocol):
         """Where the client connects from."""
         peer = self._transport.get_extra_info("peername") if self._transport else None
         return str(peer[0]) if peer else ""
+
+    def socket(self, name: Literal["peername", "sockname", "ssl_object"]) -> Any:
+        """What asyncio knows of the connection's socket by this name; None once it is gone."""
+        return self._transport.get_extra_info(name) if self._transport else None
 
     def _closed(self, event: Closed) -> None:
         if self.account is not None:

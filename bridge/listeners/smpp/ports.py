@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from bridge.errors import Refusal
 from bridge.listeners.smpp.settings import SmppAccount
 from bridge.message import Message
+from bridge.store import Record, Wanted
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,6 +32,30 @@ class Intake(Protocol):
 
     def accept(self, messages: Sequence[Message]) -> tuple[list[Refusal | None], asyncio.Future[None] | None]:
         """A verdict per message at once; the future is done when those taken are on disk, or StoreUnavailable."""
+
+
+class Changes(Protocol):
+    """Finds, cancels and replaces messages of an account. All raise StoreUnavailable."""
+
+    def turn(self, account: str) -> asyncio.Lock:
+        """For those who submit only if there is nothing to replace: what one submits the next one sees."""
+
+    async def known(self, account: str, known_id: int) -> list[Record]:
+        """The messages that the account knows by an id."""
+
+    async def cancel(self, account: str, known_id: int, wanted: Wanted) -> bool | None:
+        """Whether any message with that id was cancelled; None: there is none that is wanted."""
+
+    async def cancel_all(self, account: str, destination: str, before: int, wanted: Wanted) -> int:
+        """How many messages to a number, with ids below `before`, were cancelled."""
+
+    async def replace(self, account: str, known_id: int, wanted: Wanted, make: Callable[[Message], Message]) -> bool:
+        """Whether messages with that id were replaced. Raises Refusal when what is made cannot be sent."""
+
+    async def replace_latest(
+        self, account: str, destination: str, before: int, wanted: Wanted, make: Callable[[Message], Message]
+    ) -> Message | None:
+        """What replaced the last message to a number, with an id below `before`, that waits. Raises Refusal."""
 
 
 class Passwords(Protocol):

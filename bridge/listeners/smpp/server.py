@@ -7,9 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from bridge.listeners.smpp.capture import Capture, Tap
 from bridge.listeners.smpp.connection import Connection
-from bridge.listeners.smpp.ports import Account, Intake, Passwords
+from bridge.listeners.smpp.operations import Operations
+from bridge.listeners.smpp.ports import Account, Changes, Intake, Passwords
 from bridge.listeners.smpp.receivers import Receivers
+from bridge.listeners.smpp.repeats import Repeats
+from bridge.listeners.smpp.seen import Seen, ends_of, seen
 from bridge.listeners.smpp.settings import SmppListener
 from bridge.listeners.tls import server_context
 from bridge.reports.delivery import Outbox
@@ -26,6 +30,8 @@ class Binds:
         self._outbox_of = outbox_of
         self._receivers: dict[str, Receivers] = {}
         self.counts: Counter[str] = Counter()  # binds by account
+        self.captures: list[Capture] = []  # who watches
+        self.repeats = Repeats()
 
     def receivers(self, account: str) -> Receivers:
         """The receiving binds of an account."""
@@ -43,6 +49,7 @@ class SmppServer:
         accounts: Iterable[Account],
         *,
         intake: Intake,
+        changes: Changes,
         passwords: Passwords,
         binds: Binds,
         clock: Callable[[], float] = time.time,
@@ -51,6 +58,7 @@ class SmppServer:
         self.intake = intake
         self.clock = clock
         self.monotonic = monotonic
+        self.operations = Operations(intake, changes, binds.repeats, clock=clock, monotonic=monotonic)
         self._settings = settings
         self._passwords = passwords
         self._binds = binds
@@ -94,6 +102,42 @@ class SmppServer:
         for connection in list(self._connections):
             connection.abort()
 
+    # --- what an administrator sees --------------------------------------------------------------------------------
+
+    def seen(self) -> list[Seen]:
+        """The binds over this address as they are now, the oldest first."""
+        now = self.monotonic()
+        bound = [connection for connection in self._connections if connection.account is not None]
+        return [
+            seen(connection, str(self._settings.listen), self._binds.receivers(connection.account.name).pending, now)
+            for connection in sorted(bound, key=lambda each: each.traffic.connected_at)
+            if connection.account is not None
+        ]
+
+    @property
+    def unbound(self) -> int:
+        """Connections that have not bound yet."""
+        return sum(connection.account is None for connection in self._connections)
+
+    def watch(self, capture: Capture) -> int:
+        """Begins to show a capture the connections of its account; gives how many there are now."""
+        count = 0
+        for connection in self._connections:
+            system_id = connection.account.settings.system_id if connection.account is not None else None
+            count += system_id == capture.system_id
+            if connection.tap is None:
+                unread = connection.session.unread
+                connection.tap = Tap(ends_of(connection), [capture], system_id=system_id, unread=unread)
+            else:
+                connection.tap.add(capture)
+        return count
+
+    def unwatch(self, capture: Capture) -> None:
+        """Ends it."""
+        for connection in self._connections:
+            if connection.tap is not None and connection.tap.remove(capture):
+                connection.tap = None
+
     # --- what connections ask ---------------------------------------------------------------------------------------
 
     def new_session(self) -> Session:
@@ -114,6 +158,8 @@ class SmppServer:
         if len(self._connections) >= self._settings.max_connections:
             return False
         self._connections.add(connection)
+        if self._binds.captures:
+            connection.tap = Tap(ends_of(connection), self._binds.captures)
         return True
 
     def left(self, connection: Connection) -> None:
@@ -146,7 +192,7 @@ class SmppServer:
     def heard(self, connection: Connection, event: Delivered | DeliveryFailed) -> None:
         """A client has answered a deliver_sm, or will not."""
         assert connection.account is not None
-        self._binds.receivers(connection.account.name).heard(event, self.clock())
+        self._binds.receivers(connection.account.name).heard(connection, event, self.clock())
 
     def pump(self, connection: Connection) -> None:
         """A client may have room for more deliver_sm."""

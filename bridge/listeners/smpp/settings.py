@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints, model_validator
 
+from bridge.listeners.smpp.profiles import IdForm, Receipts
 from bridge.values import Duration, Listen, Secret, Settings, Size, Tls
 
 
@@ -23,6 +24,21 @@ class SmppListener(Settings):
     max_pdu: Size = 70_000
 
 
+# A distribution list is named in a field of 21 octets, NUL included; its members are numbers with their country code.
+ListName = Annotated[str, StringConstraints(min_length=1, max_length=20, pattern=r"^[\x20-\x7e]+$")]
+Number = Annotated[str, StringConstraints(pattern=r"^\+?[1-9][0-9]{6,14}$")]
+
+
+class Outbind(Settings):
+    """Where an account waits for us to connect, when we owe it something and it is not bound (3.4 §2.2.1)."""
+
+    connect: Listen  # host:port
+    system_id: str = Field(default="smsbridge", max_length=15)  # ours, by which it knows us
+    password: Secret | None = None  # ours
+    tls: bool = False
+    ca: str | None = None  # PEM file of who signs its certificate; without it, those that the system trusts
+
+
 class SmppAccount(Settings):
     """How one account binds."""
 
@@ -30,7 +46,19 @@ class SmppAccount(Settings):
     password: Secret  # plain, or an argon2 hash
     max_binds: int = Field(default=4, ge=1)
     window: int = Field(default=100, ge=1)  # submits we hold unanswered before we stop reading
-    deliver_window: int = Field(default=50, ge=8)  # deliver_sm we leave unanswered
+    deliver_window: int = Field(default=50, ge=1)  # deliver_sm we leave unanswered
     alphabet: Literal["gsm7", "latin1", "ascii", "utf8", "cp1252"] = "gsm7"  # of data_coding 0
     version: Literal["3.3", "3.4", "5.0"] | None = None  # overrides what the bind says
-    message_id: Literal["decimal", "hex"] = "decimal"
+    message_id: IdForm = "decimal"
+    receipts: Receipts = Receipts()
+    lists: dict[ListName, Annotated[list[Number], Field(min_length=1)]] = Field(
+        default_factory=dict
+    )  # its distribution lists, for submit_multi
+    duplicates: Duration | None = None  # how long the same PDU, sent again, gets the first id; None: it is a new one
+    outbind: Outbind | None = None
+
+    @model_validator(mode="after")
+    def _ids_fit(self) -> SmppAccount:
+        if self.version == "3.3" and (self.receipts.id or self.message_id) == "dec10":
+            raise ValueError("a client on 3.3 holds ids of 8 characters: use hex8, hex or decimal, not dec10")
+        return self

@@ -18,6 +18,7 @@ from bridge.sms.segments import alphabet_of, concat_of, parse_udh
 _TON_INTERNATIONAL = 1
 _TON_ALPHANUMERIC = 5
 _ESM_UDHI = 0x40
+_INTERMEDIATE = 0x10  # of registered_delivery (3.4 §5.2.17)
 
 
 def message_from_submit_sm(
@@ -82,6 +83,8 @@ def message_from_submit_sm(
         flash=coding.flash,
         priority=pdu.priority_flag,
         report_on=ReportOn(pdu.registered_delivery & 3),
+        intermediate=pdu.registered_delivery & _INTERMEDIATE != 0 and settings.receipts.intermediate,
+        one_report=segment is not None and settings.receipts.per == "message",
         native=_native(pdu),
     )
 
@@ -153,11 +156,19 @@ def _segment(reference: int, total: int, number: int, scheme: str, octets: bytes
 
 
 def _native(pdu: SubmitSm) -> dict[str, Any]:
-    """What a receipt needs of the PDU."""
+    """What a receipt needs of the PDU, and what replace_sm leaves as it was."""
     native: dict[str, Any] = {
         "source": (pdu.source_addr_ton, pdu.source_addr_npi, pdu.source_addr),
         "destination": (pdu.dest_addr_ton, pdu.dest_addr_npi, pdu.destination_addr),
     }
+    if pdu.service_type:
+        native["service_type"] = pdu.service_type
+    if pdu.data_coding:
+        native["data_coding"] = pdu.data_coding
+    if pdu.esm_class:
+        native["esm_class"] = pdu.esm_class
+    if pdu.protocol_id:
+        native["protocol_id"] = pdu.protocol_id
     if pdu.tlvs:
         reference = pdu.tlv(Tag.USER_MESSAGE_REFERENCE)
         if reference is not None:

@@ -52,6 +52,11 @@ class SmtpServer:
         assert self._server is not None
         return int(self._server.sockets[0].getsockname()[1])
 
+    @property
+    def connections(self) -> int:
+        """Clients connected now."""
+        return len(self._context.sessions)
+
     async def start(self) -> None:
         """Listens. Raises OSError."""
         # The library logs every command: numbers, addresses, and a password that came where a command belongs.

@@ -88,6 +88,9 @@ def check_secrets_stay_secret(subject: Subject) -> None:
     secrets = secrets_of(provider.settings)
     shown = [repr(provider), repr(provider.settings), str(provider.settings), repr(provider.build([sample(subject)]))]
     shown += [repr(request) for request in provider.poll(references_of([{"message_id": 1, "provider_ref": "1"}]))]
+    exports = provider.exports()
+    if exports is not None:
+        shown += [repr(exports), repr(exports.listing()), repr(exports.file("1"))]
     try:
         subject.settings.model_validate(subject.cases["settings"] | {"no_such_key": 1, "batch": -1})
     except ValidationError as error:
@@ -261,7 +264,8 @@ def check_capabilities(subject: Subject) -> None:
             for case in sends
             for message, outcome in zip(case["messages"], case["outcomes"], strict=True)
         ),
-        "lookup": any("provider_ref" not in each for case in polls if case["reports"] for each in case["wanted"]),
+        "lookup": (can.poll_reports and provider.provider_refs([sample(subject)])[0] is not None)
+        or any("provider_ref" not in each for case in polls if case["reports"] for each in case["wanted"]),
         "binary": differ(octets, octets | {"binary": "AwQ="}) and differ(octets, octets | {"udh": "AgEA"}),
         "flash": differ({}, {"flash": True}),
         "alphanumeric_source": differ({}, {"source": "Acme"}),

@@ -41,6 +41,7 @@ async def serve(world: World) -> AsyncIterator[Serve]:
             SmppListener(**{"listen": "127.0.0.1:0", **settings}),
             [an_account()] if accounts is None else accounts,
             intake=world.ledger,
+            changes=world.changes,
             passwords=passwords,
             binds=binds,
             clock=world.clock,

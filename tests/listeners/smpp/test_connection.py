@@ -22,7 +22,6 @@ from listeners.smpp.esme import (
     UNBIND,
     Deaf,
     bind_body,
-    c_octets,
     pdu,
     submit_body,
     tlv,
@@ -108,21 +107,6 @@ async def test_a_client_that_leaves_before_its_answer(serve: Serve, bound: Conne
     await client.abort()
     world.ledger.held.set()
     await (await bound(server)).unbind()
-
-
-@pytest.mark.parametrize("command", [0x03, 0x07, 0x08, 0x21, 0x103])
-async def test_operations_that_are_not_offered(serve: Serve, bound: Connect, command: int) -> None:
-    bodies = {
-        0x03: c_octets("1") + b"\0\0\0",
-        0x07: c_octets("1") + b"\0\0\0" + b"\0\0" + b"\0\0\0",
-        0x08: b"\0" + c_octets("1") + b"\0\0\0" + b"\0\0\0",
-        0x21: b"\0" + b"\0\0\0" + b"\1\1\0\0" + c_octets(NUMBER) + b"\0\0\0\0\0\0\0\0\0\0",
-        0x103: b"\0" + b"\0\0\0" + b"\0\0" + c_octets(NUMBER) + b"\0\0\0" + tlv(0x0424, b"x"),
-    }
-    client = await bound(await serve())
-    answer = await client.ask(command, bodies[command])
-    assert (answer.command, answer.status) == (command | RESPONSE, 0x03)
-    assert (await client.submit(NUMBER)).status == 0
 
 
 # --- what a session survives -------------------------------------------------------------------------------------

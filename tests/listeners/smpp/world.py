@@ -10,10 +10,11 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from bridge.changes import Changes
 from bridge.errors import Refusal, StoreUnavailable
 from bridge.listeners.smpp.ports import Account
 from bridge.listeners.smpp.settings import SmppAccount
-from bridge.message import Inbound, Message, Owed, ReportOn, State
+from bridge.message import Inbound, Message, Owed, Plan, ReportOn, State
 from bridge.message import Report as Said
 from bridge.reports.correlate import decide
 from bridge.reports.delivery import Delivery
@@ -75,6 +76,7 @@ class World:
         self.kept_s = 7 * 86400.0
         self.store = SqliteStore(path, self.clock(), decide)
         self.delivery = Delivery(self.store, lambda account: self.kept_s, self.clock)
+        self.changes = Changes(self.store, self.ledger, {}, clock=self.clock, on_owed=self.delivery.offer)  # type: ignore[arg-type]
 
     def clock(self) -> float:
         return time.time() + self.ahead_s
@@ -111,7 +113,7 @@ class World:
                 report=Said(state=State.DELIVERED, at=now),
             )
             entries.append(
-                Entry(message=message, plan=(), stage=Stage.FINAL, next_at=None, state=State.DELIVERED, owed=[owed])
+                Entry(message=message, plan=Plan(), stage=Stage.FINAL, next_at=None, state=State.DELIVERED, owed=[owed])
             )
         await self.store.accept(entries)
         self.delivery.offer([owed for entry in entries for owed in entry.owed])

@@ -8,7 +8,7 @@ import pytest
 from unit.world import message_of
 
 from bridge.dispatch.retry import MOVE_AFTER, Policy, delay_s, expire, failed_state, settle
-from bridge.message import Accepted, Outcome, Reason, Refused, ReportOn, Retry, State, Unsure
+from bridge.message import Accepted, Outcome, Plan, Reason, Refused, ReportOn, Retry, State, Unsure
 from bridge.store import Queued, Stage
 
 NOW = 1_000_000.0
@@ -22,7 +22,7 @@ def policy(**keys: Any) -> Policy:
 
 
 def queued(*plan: str, **keys: Any) -> Queued:
-    values: dict[str, Any] = {"message": message_of(7, now=NOW - 10), "plan": plan or ("one",), "attempts": 1}
+    values: dict[str, Any] = {"message": message_of(7, now=NOW - 10), "plan": Plan(plan or ("one",)), "attempts": 1}
     return Queued(**values | keys)
 
 
@@ -64,7 +64,7 @@ def test_delays_double_up_to_ten_minutes_with_jitter(attempts: int, least: float
 def test_accepted_is_with_the_provider_and_asked_about_later() -> None:
     done = settle(queued(), Accepted(provider_ref="p-1"), NOW, 0.5, policy())
     assert (done.stage, done.state, done.provider_ref) == (Stage.SENT, State.ENROUTE, "p-1")
-    assert (done.next_at, done.sent_at, done.owed) == (NOW + 15, NOW, [])
+    assert (done.next_at, done.sent_at, done.owed) == (NOW + 15, NOW, ())
     assert done.event == {"at": NOW, "provider": "one", "attempt": 1, "event": "sent", "provider_ref": "p-1"}
 
 
@@ -93,6 +93,21 @@ def test_accepted_and_final_already_is_final_and_its_sender_is_told() -> None:
 
 
 # --- Refused ----------------------------------------------------------------------------------------------------------
+
+
+def test_accepted_is_news_for_whoever_asked() -> None:
+    asks = message_of(7, now=NOW - 10, intermediate=True, report_on=ReportOn.FINAL)
+    done = settle(queued(message=asks), Accepted(provider_ref="p"), NOW, 0.5, policy())
+    (owed,) = done.owed
+    assert (done.stage, owed.report and owed.report.state) == (Stage.SENT, State.ENROUTE)
+    assert settle(queued(), Accepted(provider_ref="p"), NOW, 0.5, policy()).owed == ()
+
+
+def test_what_nobody_knows_is_no_news() -> None:
+    asks = queued(message=message_of(7, now=NOW - 10, intermediate=True), begun=True)
+    assert settle(asks, Unsure(), NOW, 0.5, policy()).owed == ()
+    assert expire(asks, NOW, policy()).owed == ()
+    assert settle(asks, RETRY, NOW, 0.5, policy()).owed == ()
 
 
 def test_refused_goes_on_to_the_plans_next_provider() -> None:
@@ -175,7 +190,7 @@ def test_unsure_retry_comes_again_at_the_same_provider_only(attempts: int) -> No
 
 def test_unsure_hold_waits_for_a_report_as_if_accepted() -> None:
     done = settle(queued("one", "two"), Unsure(), NOW, 0.5, policy(on_unsure="hold"))
-    assert (done.stage, done.state, done.sent_at, done.owed) == (Stage.SENT, State.ENROUTE, NOW, [])
+    assert (done.stage, done.state, done.sent_at, done.owed) == (Stage.SENT, State.ENROUTE, NOW, ())
     assert done.event["event"] == "unsure"
 
 
@@ -196,7 +211,7 @@ def test_what_was_never_sent_expires() -> None:
 
 def test_what_may_have_been_sent_waits_for_a_report_instead() -> None:
     done = expire(queued(begun=True), NOW, policy())
-    assert (done.stage, done.state, done.owed) == (Stage.SENT, State.ENROUTE, [])
+    assert (done.stage, done.state, done.owed) == (Stage.SENT, State.ENROUTE, ())
     assert done.event["event"] == "expired"
 
 

@@ -24,6 +24,7 @@ class Room:
 
     def __init__(self, store: Store, clock: Clock, *providers: Plain) -> None:
         self.owed: list[Owed] = []
+        self.went_on: list[str] = []
         self.listeners: dict[str, str | None] = {"acme": "smpp", "mute": None}
         self.hearing = Hearing(
             store,
@@ -34,6 +35,7 @@ class Room:
             self.listeners.get,
             clock=clock,
             on_owed=self.owed.extend,
+            on_went_on=self.went_on.extend,
         )
 
 

@@ -212,6 +212,19 @@ def test_the_sender_is_compared_in_any_case_also_beyond_ascii() -> None:
     assert router.plan(message(source="STRASSE 1")) == ("virtual",)
 
 
+def test_all_but_the_last_have_their_time_where_the_route_gives_one() -> None:
+    plan = Router([route(send=["virtual", "bsg", "sms-center"], else_after="90s")], PROVIDERS).plan(message())
+    assert plan is not None
+    assert [plan.wait_s(step) for step in range(3)] == [90, 90, None]
+    assert [plan.only(["bsg", "sms-center"]).wait_s(step) for step in range(2)] == [90, None]
+    assert plan.only(["virtual"]).wait_s(0) is None  # nobody is left to go next
+
+
+def test_time_for_a_provider_without_a_next_one_is_refused() -> None:
+    with pytest.raises(ValidationError, match="else_after needs a second provider"):
+        route(send=["bsg"], else_after="90s")
+
+
 def test_without_routes_there_is_no_plan() -> None:
     assert Router([], PROVIDERS).plan(message()) is None
 

@@ -8,9 +8,13 @@ INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET va
 
 -- name: accept
 -- Keeps a new message.
-INSERT INTO message (message_id, account, client_ref, stage, lane, next_at, state, reason, plan, step, attempts, begun,
-                     updated_at, body, timeline)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?, ?);
+INSERT INTO message (message_id, account, client_ref, stage, lane, next_at, state, reason, plan, priority, step, attempts,
+                     begun, updated_at, body, timeline)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, ?, ?, ?);
+
+-- name: share
+-- A message that its client knows by an id that it shares with others.
+INSERT INTO shared (known_id, message_id) VALUES (?, ?);
 
 -- name: keep_part
 -- Keeps a part of a long message.
@@ -31,7 +35,7 @@ UPDATE message SET begun = 1 WHERE message_id = ?;
 -- name: settle
 -- What came of an attempt, unless a report was final first.
 UPDATE message
-SET stage = ?, state = ?, lane = ?, step = ?, attempts = ?, begun = ?, next_at = ?, reason = ?, updated_at = ?,
+SET stage = ?, state = ?, lane = ?, step = ?, attempts = ?, begun = ?, next_at = ?, else_at = ?, reason = ?, updated_at = ?,
     sent_at = coalesce(?, sent_at), provider_ref = coalesce(?, provider_ref), timeline = timeline || ?
 WHERE message_id = ? AND stage < 2;
 
@@ -42,7 +46,12 @@ UPDATE message SET provider_ref = coalesce(?, provider_ref), timeline = timeline
 -- name: due
 -- Messages a lane can have.
 SELECT message_id, body, plan, step, attempts, begun FROM message
-WHERE stage = 0 AND lane = ? AND next_at <= ? ORDER BY next_at LIMIT ?;
+WHERE stage = 0 AND lane = ? AND next_at <= ? AND priority = 0 ORDER BY next_at LIMIT ?;
+
+-- name: due_urgent
+-- Messages a lane can have before all others.
+SELECT message_id, body, plan, step, attempts, begun FROM message
+WHERE stage = 0 AND lane = ? AND next_at <= ? AND priority = ? AND priority > 0 ORDER BY next_at LIMIT ?;
 
 -- name: lease
 -- A lane has it.
@@ -56,6 +65,10 @@ SELECT min(next_at) FROM message WHERE stage = ? AND lane = ? AND next_at IS NOT
 -- Providers with messages that are not final.
 SELECT DISTINCT lane FROM message WHERE next_at IS NOT NULL;
 
+-- name: depths
+-- How many messages each provider still has to get.
+SELECT lane, count(*) FROM message WHERE stage IN (0, 1) AND next_at IS NOT NULL GROUP BY lane;
+
 -- name: release_leases
 -- What an earlier process had in memory is queued again.
 UPDATE message SET stage = 0, next_at = ? WHERE stage = 1 AND next_at IS NOT NULL;
@@ -66,7 +79,7 @@ SELECT count(*) FROM message WHERE stage IN (0, 1) AND next_at IS NOT NULL;
 
 -- name: awaiting
 -- Messages whose report is due.
-SELECT message_id, provider_ref, coalesce(sent_at, updated_at) FROM message
+SELECT message_id, provider_ref, coalesce(sent_at, updated_at), step, else_at FROM message
 WHERE stage = 2 AND lane = ? AND next_at <= ? ORDER BY next_at LIMIT ?;
 
 -- name: ask_again
@@ -75,12 +88,31 @@ UPDATE message SET next_at = ? WHERE message_id = ? AND stage = 2;
 
 -- name: standing
 -- Where a message stands.
-SELECT message_id, state, lane, body, stage FROM message WHERE message_id = ?;
+SELECT message_id, state, lane, body, stage, else_at, reason FROM message WHERE message_id = ?;
 
 -- name: standing_by_ref
 -- Where the message with a provider's reference stands. Two providers may well give the same one.
-SELECT message_id, state, lane, body, stage FROM message
+SELECT message_id, state, lane, body, stage, else_at, reason FROM message
 WHERE provider_ref = ? AND lane = ? ORDER BY message_id DESC LIMIT 1;
+
+-- name: standing_by_leg
+-- Where the message stands that a provider had before its plan went on.
+SELECT m.message_id, m.state, m.lane, m.body, m.stage, m.else_at, m.reason
+FROM leg JOIN message m ON m.message_id = leg.message_id WHERE leg.provider_ref = ? AND leg.provider = ?;
+
+-- name: leg
+-- A message with a provider that has a next one.
+SELECT plan, step, lane, provider_ref FROM message WHERE message_id = ? AND stage = 2 AND else_at IS NOT NULL;
+
+-- name: keep_leg
+-- A provider that had a message may still tell of it.
+INSERT OR REPLACE INTO leg (provider, provider_ref, message_id) VALUES (?, ?, ?);
+
+-- name: go_on
+-- The plan's next provider has its turn, though the last one took the message.
+UPDATE message SET stage = 0, lane = ?, step = ?, attempts = 0, begun = 0, next_at = ?, else_at = NULL, provider_ref = NULL,
+    updated_at = ?, timeline = timeline || ?
+WHERE message_id = ?;
 
 -- name: note_report
 -- A report that changes nothing is noted, as long as the timeline is not very long.
@@ -92,7 +124,7 @@ UPDATE message SET state = ?, reason = ?, updated_at = ?, timeline = timeline ||
 
 -- name: finish
 -- A report that is final.
-UPDATE message SET stage = 3, next_at = NULL, state = ?, reason = ?, updated_at = ?, timeline = timeline || ?
+UPDATE message SET stage = 3, next_at = NULL, else_at = NULL, state = ?, reason = ?, updated_at = ?, timeline = timeline || ?
 WHERE message_id = ?;
 
 -- name: park
@@ -119,6 +151,10 @@ DELETE FROM parked WHERE at < ?;
 -- Something an account must be told.
 INSERT INTO owed (owed_id, listener, account, due_at, created_at, attempts, message_id, known_id, body)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: owed_of
+-- What is owed of one message.
+SELECT listener, account, owed_id, body FROM owed WHERE message_id = ?;
 
 -- name: owed
 -- What is owed to an account and due.
@@ -162,6 +198,31 @@ SELECT body, state, reason, lane, provider_ref, attempts, updated_at, timeline F
 -- The message a part belongs to.
 SELECT message_id FROM part WHERE part_id = ?;
 
+-- name: waiting_part
+-- A part that waits for the rest of its message.
+SELECT body FROM part WHERE part_id = ? AND message_id IS NULL;
+
+-- name: sharing
+-- The messages that their client knows by one id.
+SELECT message_id FROM shared WHERE known_id = ? ORDER BY message_id;
+
+-- name: waiting
+-- Messages of an account that no provider has yet, from before one of them, with some octets in what was submitted.
+SELECT message_id, body FROM message
+WHERE stage IN (0, 1) AND next_at IS NOT NULL AND account = ? AND message_id < ? AND instr(body, ?) > 0
+ORDER BY message_id;
+
+-- name: pending
+-- A message that may be changed: no provider has it, had it, or may have it.
+SELECT body FROM message WHERE message_id = ? AND stage < 2 AND begun = 0 AND state IN (0, 6);
+
+-- name: replace
+-- Another message in the place of one that no provider has.
+UPDATE message
+SET stage = 0, lane = ?, next_at = ?, else_at = NULL, state = ?, reason = NULL, plan = ?, step = 0, attempts = 0, priority = ?,
+    updated_at = ?, body = ?, timeline = timeline || ?
+WHERE message_id = ?;
+
 -- name: find_ref
 -- Messages by their client's reference.
 SELECT body, state, reason, lane, provider_ref, attempts, updated_at, timeline FROM message
@@ -180,6 +241,18 @@ SELECT body FROM message WHERE message_id = ?;
 -- A message whose time has passed.
 DELETE FROM message WHERE message_id = ?;
 
+-- name: forget_legs
+-- Providers that had a message whose time has passed.
+DELETE FROM leg WHERE message_id = ?;
+
 -- name: forget_parts
 -- The parts of a message whose time has passed.
 DELETE FROM part WHERE message_id = ?;
+
+-- name: any_shared
+-- Whether any message shares its id with others.
+SELECT EXISTS (SELECT 1 FROM shared);
+
+-- name: forget_shared
+-- What a message whose time has passed shared with others, and so did its parts.
+DELETE FROM shared WHERE message_id IN (SELECT ? UNION ALL SELECT part_id FROM part WHERE part.message_id = ?);
