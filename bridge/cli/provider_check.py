@@ -18,9 +18,7 @@ _TEXT = 2000  # characters of one problem
 
 def check(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The declaration, NAME.yaml.")],
-    cases: Annotated[
-        Path, typer.Argument(metavar="CASES", help="Its cases, in the form of tests/providers/NAME.yaml.")
-    ],
+    cases: Annotated[Path, typer.Argument(metavar="CASES", help="Its cases.")],
 ) -> None:
     """Check a declared provider against its cases: says ok, or what is not as a case or a promise says.
 
@@ -42,7 +40,8 @@ def check(
             continue
         broken += 1
         what = promise.__name__.removeprefix("check_").replace("_", " ")
-        typer.echo(f"{cases.name}: {what}: {told[:_TEXT]}", err=True)
+        for line in told.splitlines():
+            typer.echo(f"{cases.name}: {what}: {line[:_TEXT]}", err=True)
     if broken:
         raise typer.Exit(1)
     shown = sum(len(subject.section(name)) for name in ("sends", "callbacks", "polls"))

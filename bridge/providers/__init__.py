@@ -20,9 +20,10 @@ from difflib import get_close_matches
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from bridge.errors import ConfigError
+from bridge.message import Outcome
 from bridge.providers._contract import (
     Attempt,
     BadCallback,
@@ -75,6 +76,8 @@ class ProviderModule(Protocol):
 
     Settings: type[ProviderSettings]
     Provider: type[Provider]
+    CODES: Mapping[Any, Outcome]  # the codes of an answer to a send, each of which is in a case
+    STATES: Mapping[str, Any]  # the words of a report, each of which is in a case
 
 
 FOLDER = Path(__file__).parent

@@ -69,6 +69,17 @@ def made_for(subject: Subject, case: Mapping[str, Any]) -> Provider:
     return subject.make(**case.get("settings", {}))
 
 
+def each_case(subject: Subject, section: str, check: Callable[[Subject, Mapping[str, Any]], None]) -> None:
+    """Fails with a line for each case of a section that `check` fails for."""
+    told = []
+    for case in subject.section(section):
+        try:
+            check(subject, case)
+        except AssertionError as error:
+            told.append(f"{case['name']}: {error}")
+    assert not told, "\n".join(told)
+
+
 def check_settings(subject: Subject) -> None:
     """Settings load, and wrong ones are refused."""
     settings = subject.make().settings
@@ -112,24 +123,27 @@ def errors_shown(provider: Provider, secret: str) -> list[str]:
 
 def check_sends(subject: Subject) -> None:
     """Requests are as expected, built twice alike, and answers mean what they should."""
-    for case in subject.section("sends"):
-        provider, attempts = made_for(subject, case), attempts_of(case["messages"])
-        assert len({provider.batch_key(attempt.message) for attempt in attempts}) == 1, "they may not share a request"
-        for attempt in attempts:
-            assert fit(attempt.message, provider.capabilities) == attempt.message, "this never gets as far as build"
-        request = provider.build(attempts)
-        again = made_for(subject, case).build(attempts_of(case["messages"]))
-        assert asdict(request) == asdict(again), f"{case['name']}: built twice, and not alike"
-        if "request" in case:
-            same_request(request, case["request"])
-        response = exchange(provider, request, case.get("answer"))
-        outcomes = provider.interpret(response, attempts)
-        assert len(outcomes) == len(attempts) == len(case["outcomes"]), case["name"]
-        refs = provider.provider_refs(attempts)
-        for outcome, expected, ref in zip(outcomes, case["outcomes"], refs, strict=True):
-            same_outcome(outcome, expected)
-            if ref is not None and isinstance(outcome, Accepted) and outcome.provider_ref is not None:
-                assert ref == outcome.provider_ref, f"{case['name']}: unanswered, it would be looked for as {ref}"
+    each_case(subject, "sends", _send)
+
+
+def _send(subject: Subject, case: Mapping[str, Any]) -> None:
+    provider, attempts = made_for(subject, case), attempts_of(case["messages"])
+    assert len({provider.batch_key(attempt.message) for attempt in attempts}) == 1, "they may not share a request"
+    for attempt in attempts:
+        assert fit(attempt.message, provider.capabilities) == attempt.message, "this never gets as far as build"
+    request = provider.build(attempts)
+    again = made_for(subject, case).build(attempts_of(case["messages"]))
+    assert asdict(request) == asdict(again), "built twice, and not alike"
+    if "request" in case:
+        same_request(request, case["request"])
+    response = exchange(provider, request, case.get("answer"))
+    outcomes = provider.interpret(response, attempts)
+    assert len(outcomes) == len(attempts) == len(case["outcomes"])
+    refs = provider.provider_refs(attempts)
+    for outcome, expected, ref in zip(outcomes, case["outcomes"], refs, strict=True):
+        same_outcome(outcome, expected)
+        if ref is not None and isinstance(outcome, Accepted) and outcome.provider_ref is not None:
+            assert ref == outcome.provider_ref, f"unanswered, it would be looked for as {ref}"
 
 
 def check_shared_meanings(subject: Subject) -> None:
@@ -157,6 +171,7 @@ def check_shared_meanings(subject: Subject) -> None:
 
 
 def accepted_bodies(subject: Subject) -> list[bytes]:
+    """The answers of the cases that accept everything."""
     return [
         body_of(case["answer"])
         for case in subject.section("sends")
@@ -211,16 +226,19 @@ def said(subject: Subject, way: str, case: Mapping[str, Any]) -> Report:
 
 def check_callbacks(subject: Subject) -> None:
     """Callbacks say what they should, or are refused as they should."""
-    for case in subject.section("callbacks"):
-        provider = made_for(subject, case)
-        callback = callback_of(case["callback"], provider)
-        heard = heard_or_refused(provider, callback)
-        if "refused" in case:
-            assert heard == case["refused"], f"{case['name']}: {heard}"
-            continue
-        assert isinstance(heard, Heard), f"{case['name']}: refused with {heard}"
-        assert 200 <= heard.status < 300, f"{case['name']}: answered with {heard.status}"
-        same_items(heard, case["reports"])
+    each_case(subject, "callbacks", _callback)
+
+
+def _callback(subject: Subject, case: Mapping[str, Any]) -> None:
+    provider = made_for(subject, case)
+    callback = callback_of(case["callback"], provider)
+    heard = heard_or_refused(provider, callback)
+    if "refused" in case:
+        assert heard == case["refused"], f"{heard}"
+        return
+    assert isinstance(heard, Heard), f"refused with {heard}"
+    assert 200 <= heard.status < 300, f"answered with {heard.status}"
+    same_items(heard, case["reports"])
 
 
 def heard_or_refused(provider: Provider, callback: Callback) -> Heard | int:
@@ -233,16 +251,19 @@ def heard_or_refused(provider: Provider, callback: Callback) -> Heard | int:
 
 def check_polls(subject: Subject) -> None:
     """Polls ask as they should, and their answers say what they should."""
-    for case in subject.section("polls"):
-        provider, wanted = made_for(subject, case), references_of(case["wanted"])
-        assert len(wanted) <= provider.capabilities.poll_size, f"{case['name']}: more than it is ever asked for"
-        requests = provider.poll(wanted)
-        assert requests, f"{case['name']}: nothing is asked"
-        if "requests" in case:
-            assert len(requests) == len(case["requests"]), case["name"]
-            for request, expected in zip(requests, case["requests"], strict=True):
-                same_request(request, expected)
-        same_items(provider.heard(exchange(provider, requests[0], case.get("answer")), wanted), case["reports"])
+    each_case(subject, "polls", _poll)
+
+
+def _poll(subject: Subject, case: Mapping[str, Any]) -> None:
+    provider, wanted = made_for(subject, case), references_of(case["wanted"])
+    assert len(wanted) <= provider.capabilities.poll_size, "more than it is ever asked for"
+    requests = provider.poll(wanted)
+    assert requests, "nothing is asked"
+    if "requests" in case:
+        assert len(requests) == len(case["requests"])
+        for request, expected in zip(requests, case["requests"], strict=True):
+            same_request(request, expected)
+    same_items(provider.heard(exchange(provider, requests[0], case.get("answer")), wanted), case["reports"])
 
 
 def check_capabilities(subject: Subject) -> None:

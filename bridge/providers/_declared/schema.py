@@ -39,10 +39,13 @@ class OAuth2(Group):
     credentials: Literal["basic", "form"] = "basic"  # how id and secret are sent
 
 
+Pair = Annotated[list[str], Field(min_length=2, max_length=2)]
+
+
 class Auth(Group):
     """How a request shows who we are; keys in a header or a query are written in `headers` and `query`."""
 
-    basic: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None  # user and password
+    basic: Pair | None = None  # user and password
     bearer: str | None = None  # a token, in `Authorization: Bearer`
     oauth2: OAuth2 | None = None  # a token that is asked for first
 
@@ -221,7 +224,7 @@ class Check(Group):
     """One way to know that a callback is the provider's; it counts where its settings have values."""
 
     secret: Secret | None = None  # something that only the provider knows
-    basic: Annotated[list[str], Field(min_length=2, max_length=2)] | None = None  # user and password
+    basic: Pair | None = None  # user and password
     hmac: Hmac | None = None  # a digest with a key
     hash: Hash | None = None  # a digest of what holds a secret
     ed25519: Ed25519 | None = None  # a signature by a public key
@@ -244,6 +247,7 @@ def _setting(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
+SettingShort = Annotated[Setting, BeforeValidator(_setting)]
 SettingName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
@@ -252,7 +256,7 @@ class Declaration(Group):
 
     about: str  # what it is, in a sentence
     documents: str  # the address of the API's documents
-    settings: dict[SettingName, Annotated[Setting, BeforeValidator(_setting)]] = {}
+    settings: dict[SettingName, SettingShort] = {}  # what an administrator sets, by name
     capabilities: Able = Able()  # what the API can carry, where the rest does not show it
     auth: Auth = Auth()  # how requests show who we are
     send: Call  # the request that sends

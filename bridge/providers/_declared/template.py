@@ -192,6 +192,14 @@ def _moment(value: Any, form: str) -> str:
     return datetime.fromtimestamp(_number(value), UTC).strftime(form)
 
 
+def _digest(value: Any, algorithm: str) -> bytes:
+    return hashlib.new(algorithm, _octets(value)).digest()
+
+
+def _default(value: Any, text: str) -> Any:
+    return text if value is None or value is False else value
+
+
 def _pairs(value: Any, marks: str) -> str:
     """Names and values in the order of the names, `&=` between them when the argument is that."""
     before, between = (marks[:1], marks[1:2]) if marks else ("", "")
@@ -228,27 +236,21 @@ FILTERS: dict[str, tuple[Callable[[Any, Any], Any], Callable[[str], Any] | None]
     "cut": (lambda value, length: text_of(value)[:length], _whole),  # the first characters: cut:160
     "text": (lambda value, _: text_of(value), None),  # a number as text
     "number": (lambda value, _: int(_number(value)), None),  # text as a whole number
-    "default": (
-        lambda value, text: text if value in (None, False) else value,
-        str,
-    ),  # instead of no value: default:0
+    "default": (_default, str),  # something fixed, where there is no value: default:0
     "then": (lambda value, text: text if value else None, str),  # something fixed, where there is a value: then:yes
     "minutes": (_up(60), None),  # seconds as minutes, rounded up
     "hours": (_up(3600), None),  # seconds as hours, rounded up
     "days": (_up(86400), None),  # seconds as days, rounded up
     "ms": (lambda value, _: int(_number(value) * 1000), None),  # seconds as milliseconds
-    "least": (lambda value, limit: max(_number(value), limit) // 1, _whole),  # not below: least:60
-    "most": (lambda value, limit: min(_number(value), limit) // 1, _whole),  # not above: most:4320
+    "least": (lambda value, limit: int(max(_number(value), limit)), _whole),  # not below: least:60
+    "most": (lambda value, limit: int(min(_number(value), limit)), _whole),  # not above: most:4320
     "iso": (lambda value, _: _moment(value, "%Y-%m-%dT%H:%M:%SZ"), None),  # a moment, such as 2026-01-31T12:00:00Z
     "time": (_moment, str),  # a moment in UTC by strftime: time:%Y-%m-%d %H:%M
     "hex": (lambda value, _: _octets(value).hex(), None),  # bytes, or text as UTF-8
     "base64": (lambda value, _: base64.b64encode(_octets(value)).decode(), None),  # bytes, or text as UTF-8
     "ucs2hex": (lambda value, _: text_of(value).encode("utf-16-be", "surrogatepass").hex(), None),  # text as UCS-2
     "sha256": (lambda value, _: hashlib.sha256(_octets(value)).hexdigest(), None),  # a digest in hex
-    "digest": (
-        lambda value, name: hashlib.new(name, _octets(value)).digest(),
-        _algorithm,
-    ),  # a digest as bytes: digest:sha256
+    "digest": (_digest, _algorithm),  # a digest as bytes: digest:sha256
     "pairs": (_pairs, str),  # fields by name, each with its value; pairs:&= puts these before and between
     "without": (_without, str),  # fields but these: without:sig
     "clean": (_clean, str),  # fields, these characters in their values made _: clean:&=
