@@ -118,10 +118,11 @@ class Assembly:
         A future for each: done when it is on disk as cancelled, or StoreUnavailable when its parts wait on.
         """
         keys = [key for key, parts in self._sets.items() if any(wanted(part) for part in parts)]
-        return [self._end(key, [self._cancelled(self._sets[key])]) for key in keys]
+        return [self._cancel(key) for key in keys]
 
-    def _cancelled(self, parts: Sequence[Message]) -> Entry:
-        return _joining(cancelled(_joined(parts, ""), self._clock()), parts, marked=False)
+    def _cancel(self, key: _Key) -> asyncio.Future[None]:
+        parts = self._sets[key]
+        return self._end(key, [_joining(cancelled(_joined(parts, ""), self._clock()), parts)])
 
     def _join(self, key: _Key) -> None:
         parts = self._sets[key]
@@ -154,7 +155,8 @@ class Assembly:
     def _refuse(self, key: _Key) -> None:
         parts = self._sets[key]
         entry = rejected(_joined(parts, ""), Reason.PARTS_MISSING, "", self._clock())
-        self._end(key, [_joining(entry, parts, marked=False)])
+        # Without marks: should its client begin all over, that is a message like any other.
+        self._end(key, [msgspec.structs.replace(_joining(entry, parts), marks=())])
 
     def _gapped(self, parts: Sequence[Message]) -> Entry:
         segments = _segments(parts)
@@ -295,17 +297,18 @@ def _joined(parts: Sequence[Message], content: str | bytes) -> Message:
         return message
     return msgspec.structs.replace(
         message,
-        known_id=None,
         report_on=ReportOn.NEVER,
+        known_id=None,
         intermediate=any(part.intermediate for part in parts),
         parts=tuple(map(_part, ordered)),
     )
 
 
-def _joining(entry: Entry, parts: Sequence[Message], *, marked: bool = True) -> Entry:
-    """The entry as one that puts an end to `parts`; not `marked`, they may come again and are like any others."""
-    marks = tuple(map(_mark, parts)) if marked else ()
-    return msgspec.structs.replace(entry, joins=tuple(part.message_id for part in parts), marks=marks)
+def _joining(entry: Entry, parts: Sequence[Message]) -> Entry:
+    """The entry as one that puts an end to `parts`."""
+    return msgspec.structs.replace(
+        entry, joins=tuple(part.message_id for part in parts), marks=tuple(map(_mark, parts))
+    )
 
 
 def _udh_of(segment: Segment) -> bytes:

@@ -86,9 +86,9 @@ class Intake:
         self._router = router
         self._accounts = accounts
         self._capabilities = capabilities
+        self._admission.configure(accounts)
         self._senders = {name: SenderRules(a.senders) for name, a in accounts.items() if a.senders is not None}
         self._assembly.configure(accounts)
-        self._admission.configure(accounts)
 
     def next_id(self) -> int:
         """The id of the next message. Raises StoreUnavailable."""

@@ -166,6 +166,15 @@ class Store(Protocol):
     def parts(self) -> list[Message]:
         """Parts that wait for the rest of their message, oldest first (at start)."""
 
+    def usage(self) -> list[Usage]:
+        """What accounts have used of their quotas (at start)."""
+
+    def keep_usage(self, gather: Callable[[], Sequence[Usage]]) -> asyncio.Future[None]:
+        """Keeps what accounts have used, before whatever is kept after it.
+
+        `gather` is asked when the write begins, so that one write does for many messages; perhaps more than once.
+        """
+
     def joined(self, span_s: float, limit: int) -> list[tuple[bytes, int]]:
         """Marks of the last parts that were joined, and their messages, oldest first (at start).
 
@@ -175,19 +184,10 @@ class Store(Protocol):
     def attach(
         self, message_id: int, parts: Sequence[tuple[int, Part]], now: float
     ) -> asyncio.Future[list[Owed] | None]:
-        """Gives waiting parts, each with its own message id, to a message that was joined without them.
+        """Gives waiting parts, each by the id that it is kept under, to a message that was joined without them.
 
         Gives what is owed for them now, if it is final already; otherwise they are told with the others. None: there
         is no such message.
-        """
-
-    def usage(self) -> list[Usage]:
-        """What accounts have used of their quotas (at start)."""
-
-    def keep_usage(self, gather: Callable[[], Sequence[Usage]]) -> asyncio.Future[None]:
-        """Keeps what accounts have used, before whatever is kept after it.
-
-        `gather` is asked when the write begins, so that one write does for many messages; perhaps more than once.
         """
 
     def begin(self, message_ids: Sequence[int]) -> asyncio.Future[None]:

@@ -54,7 +54,7 @@ def _with_parts(message: Message, parts: Sequence[Part]) -> Message:
     """The message with more parts; one without any becomes the first of them, or its client would be told no more."""
     before = message.parts or (
         Part(
-            part_id=message.known_id or message.message_id,
+            part_id=message.message_id,
             number=parts[0].number,
             report_on=message.report_on,
             intermediate=message.intermediate,

@@ -184,6 +184,18 @@ class SqliteStore:
         """Parts that wait for the rest of their message, oldest first."""
         return [message_from_bytes(body) for (body,) in self._connection.execute(SQL["waiting_parts"])]
 
+    def usage(self) -> list[Usage]:
+        """What accounts have used of their quotas."""
+        return self._connection.execute(SQL["usage"]).fetchall()
+
+    def keep_usage(self, gather: Callable[[], Sequence[Usage]]) -> asyncio.Future[None]:
+        """Keeps what accounts have used, before whatever is kept after it."""
+
+        def run(cursor: sqlite3.Cursor) -> None:
+            cursor.executemany(SQL["keep_usage"], gather())
+
+        return self._writer.write(run)
+
     def joined(self, span_s: float, limit: int) -> list[tuple[bytes, int]]:
         """Marks of the last parts that were joined, and their messages, oldest first."""
         return joined(self._connection, span_s, limit)
@@ -203,18 +215,6 @@ class SqliteStore:
             return owed
 
         return self._writer.write(run, len(parts))
-
-    def usage(self) -> list[Usage]:
-        """What accounts have used of their quotas."""
-        return self._connection.execute(SQL["usage"]).fetchall()
-
-    def keep_usage(self, gather: Callable[[], Sequence[Usage]]) -> asyncio.Future[None]:
-        """Keeps what accounts have used, before whatever is kept after it."""
-
-        def run(cursor: sqlite3.Cursor) -> None:
-            cursor.executemany(SQL["keep_usage"], gather())
-
-        return self._writer.write(run)
 
     # --- out ----------------------------------------------------------------------------------------------------
 

@@ -237,7 +237,9 @@ def _ports(pdu: SubmitSm) -> bytes | None:
 
 
 def _native(pdu: SubmitSm) -> dict[str, Any]:
-    """What of the PDU is for its receipts, and for a leg that can carry it; what is not said is not kept.
+    """What of the PDU is for its receipts, for replace_sm, which leaves it as it was, and for a leg that can carry it.
+
+    What is not said is not kept.
 
     `tlvs`: (tag, value) of all that no other field tells, in their order, as far as there is room.
     """

@@ -32,14 +32,6 @@ SELECT body, message_id, created_at FROM part WHERE message_id IS NOT NULL ORDER
 -- Parts whose message is not whole.
 SELECT body FROM part WHERE message_id IS NULL ORDER BY part_id;
 
--- name: joined
--- A message that parts are to be attached to.
-SELECT body, state, reason FROM message WHERE message_id = ?;
-
--- name: attach
--- The message with more parts.
-UPDATE message SET body = ? WHERE message_id = ?;
-
 -- name: usage
 -- What accounts have used of their quotas.
 SELECT account, kind, period, used FROM usage;
@@ -48,6 +40,14 @@ SELECT account, kind, period, used FROM usage;
 -- What an account has used of a quota, in the current period.
 INSERT INTO usage (account, kind, period, used) VALUES (?, ?, ?, ?)
 ON CONFLICT (account, kind) DO UPDATE SET period = excluded.period, used = excluded.used;
+
+-- name: joined
+-- A message that parts are to be attached to.
+SELECT body, state, reason FROM message WHERE message_id = ?;
+
+-- name: attach
+-- The message with more parts.
+UPDATE message SET body = ? WHERE message_id = ?;
 
 -- name: begin
 -- An attempt that must not be repeated blindly starts.
