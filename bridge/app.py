@@ -103,9 +103,11 @@ class App:
         self.store = SqliteStore(config.store_path, self.clock(), decide)
         self._references = References(self.store.store_id)
         self.providers: dict[str, Provider] = {
-            name: providers.load(settings.type).Provider(name, settings, self._references)
+            name: providers.load(settings.type, config.provider_paths).Provider(name, settings, self._references)
             for name, settings in config.providers.items()
         }
+        for name, provider in self.providers.items():
+            provider.callback_url = config.callback_url(name)
         self.transport = Transport()
         self.delivery = Delivery(self.store, self._kept_s, self.clock)
         self.lanes = _Lanes(self._lane_of_gone)

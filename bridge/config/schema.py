@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import phonenumbers
 from pydantic import (
@@ -19,6 +19,7 @@ from pydantic import (
     GetJsonSchemaHandler,
     StringConstraints,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -26,11 +27,12 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 
 from bridge import providers
 from bridge.admission import Counted, Quota
-from bridge.config.problems import hint
+from bridge.errors import ConfigError
 from bridge.listeners.control.settings import Control
 from bridge.listeners.http.settings import HttpAccount, HttpListener
 from bridge.listeners.smpp.settings import SmppAccount, SmppListener
 from bridge.listeners.smtp.settings import Mail, SmtpAccount, SmtpListener
+from bridge.problems import hint
 from bridge.providers._contract import ProviderSettings
 from bridge.routing.rules import InboundRule, Route
 from bridge.values import Duration, Network, Rate, Settings
@@ -114,34 +116,45 @@ class Log(Settings):
     format: Literal["auto", "json", "console"] = "auto"  # auto: console on a terminal, else json
 
 
-def settings_of_provider(value: object) -> object:
+def settings_of_provider(value: object, info: ValidationInfo) -> object:
     """The `Settings` of the provider that `value["type"]` names. Raises ValidationError.
 
-    What is not a mapping passes through, for the field itself to refuse.
+    What is not a mapping passes through, for the field itself to refuse. The context of `info` may hold
+    `provider_paths`.
     """
     if not isinstance(value, Mapping):
         return value
-    kind, types = value.get("type"), providers.known()
+    paths = (info.context or {}).get("provider_paths", providers.PATHS)
+    kind, types = value.get("type"), providers.known(paths)
     if kind is None:
-        error = InitErrorDetails(type="missing", loc=("type",), input=None)
+        errors = [InitErrorDetails(type="missing", loc=("type",), input=None)]
     elif kind not in types:
-        text = f'no provider type is called "{kind}"{hint(kind, types)}'
-        # Braces are placeholders in the text of a custom error.
-        wrong = PydanticCustomError("provider_type", "{text}", {"text": text})
-        error = InitErrorDetails(type=wrong, loc=("type",), input=kind)
+        errors = [_wrong_type(kind, f'no provider type is called "{kind}"{hint(kind, types)}')]
     else:
-        return providers.load(str(kind)).Settings.model_validate(value)
-    raise ValidationError.from_exception_data("provider", [error], hide_input=True)
+        try:
+            return providers.load(str(kind), paths).Settings.model_validate(value)
+        except ConfigError as error:
+            errors = [_wrong_type(kind, problem) for problem in error.problems]
+    raise ValidationError.from_exception_data("provider", errors, hide_input=True)
+
+
+def _wrong_type(kind: object, text: str) -> InitErrorDetails:
+    # Braces are placeholders in the text of a custom error.
+    wrong = PydanticCustomError("provider_type", "{text}", {"text": text})
+    return InitErrorDetails(type=wrong, loc=("type",), input=kind)
 
 
 class ByType:
     """Marks a provider's settings: which class they are of is in their `type`."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_before_validator_function(settings_of_provider, handler(source))
+        return core_schema.with_info_before_validator_function(settings_of_provider, handler(source))
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """`if` its type is this one, `then` it is that; clearer in an editor than one of many."""
+        """`if` its type is this one, `then` it is that; clearer in an editor than one of many.
+
+        A user's own types are in no schema that is shipped, so other types are not refused here.
+        """
         types = providers.known()
         branches = [
             {
@@ -150,7 +163,8 @@ class ByType:
             }
             for kind in types
         ]
-        return {"type": "object", "required": ["type"], "properties": {"type": {"enum": types}}, "allOf": branches}
+        known = {"anyOf": [{"enum": types}, {"type": "string"}]}
+        return {"type": "object", "required": ["type"], "properties": {"type": known}, "allOf": branches}
 
 
 class Config(Settings):
@@ -160,6 +174,7 @@ class Config(Settings):
     public_url: str | None = None  # what providers call back, without the /callbacks/… that follows
     listeners: Listeners = Listeners()
     accounts: dict[Name, Account] = Field(default_factory=dict)
+    provider_paths: list[Path] = Field(default_factory=lambda: list(providers.PATHS))  # your own declarations: *.yaml
     providers: dict[Name, Annotated[ProviderSettings, ByType()]] = Field(default_factory=dict)
     routes: list[Route] = Field(default_factory=list)  # the first that matches
     inbound: list[InboundRule] = Field(default_factory=list)  # the first that matches
@@ -187,6 +202,13 @@ class Config(Settings):
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
             raise ValueError("a public_url is http://host or https://host, with a path or without")
         return value.rstrip("/")
+
+    def callback_url(self, name: str) -> str | None:
+        """Where the provider `name` is to call us, its token included; None without a `public_url`."""
+        if self.public_url is None:
+            return None
+        url, token = f"{self.public_url.rstrip('/')}/callbacks/{name}", self.providers[name].callback_token
+        return url if token is None else f"{url}/{quote(token.get_secret_value(), safe='')}"
 
     @property
     def store_path(self) -> Path:

@@ -13,16 +13,17 @@ from pydantic.fields import FieldInfo
 
 from bridge import providers
 from bridge.admission import Quota
-from bridge.config.document import Document
-from bridge.config.problems import KeyPath
 from bridge.config.schema import Account, Config, Limits, Lockout, Log
+from bridge.document import Document
 from bridge.listeners.certificates import Certificate
 from bridge.listeners.control.settings import Control
 from bridge.listeners.http.settings import HttpAccount, HttpListener
 from bridge.listeners.smpp import profiles
 from bridge.listeners.smpp.settings import SmppAccount, SmppListener
 from bridge.listeners.smtp.settings import Mail, SmtpAccount, SmtpListener
+from bridge.problems import KeyPath
 from bridge.providers._contract import ProviderSettings
+from bridge.providers._declared.compiling import _networks
 from bridge.routing import rules
 from bridge.values import Tls, base_url, duration_s, listen_address, rate_per_s, size_bytes
 
@@ -35,6 +36,7 @@ _WORDS = {
     size_bytes: "size",
     listen_address: "`host:port`",
     base_url: "URL",
+    _networks: "list",
     rules._number_pattern: "pattern",
     rules._source_pattern: "pattern",
     rules._keyword: "word",
@@ -45,6 +47,7 @@ _WORDS = {
     SecretStr: "secret",
     list: "list",
     dict: "group",
+    Path: "path",
 }
 _UNITS_S = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
@@ -114,7 +117,9 @@ def _own_fields(kind: type[BaseModel]) -> dict[str, FieldInfo]:
 
 
 def _comments_in(kind: type[BaseModel]) -> dict[str, str]:
-    """What stands beside a field in the source."""
+    """What stands beside a field in the source; of a declared provider, what its declaration says."""
+    if kind.__module__.startswith("bridge.providers._declared") and issubclass(kind, ProviderSettings):
+        return {name: field.description for name, field in kind.model_fields.items() if field.description}
     found = re.findall(r"^    (\w+): .*?  # (.+)$", inspect.getsource(kind), re.MULTILINE)
     return dict(found)
 
@@ -176,6 +181,8 @@ def _default(field: FieldInfo) -> str:
         return f"`{_duration(default)}`"
     if word == "size":
         return f"`{default // 1024**2}MiB`" if default % 1024**2 == 0 else f"`{default}`"
+    if isinstance(default, list):
+        return f"`[{', '.join(map(str, default))}]`"
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 

@@ -168,7 +168,7 @@ def test_json_schema_is_fresh() -> None:
 def test_json_schema_knows_every_provider_and_how_values_are_written() -> None:
     schema = json.loads(json_schema())
     [provider] = schema["properties"]["providers"]["patternProperties"].values()
-    assert provider["properties"]["type"]["enum"] == providers.known()
+    assert provider["properties"]["type"]["anyOf"][0]["enum"] == providers.known()
     assert [branch["if"]["properties"]["type"]["const"] for branch in provider["allOf"]] == providers.known()
     account = schema["$defs"]["Account"]
     assert account["additionalProperties"] is False
