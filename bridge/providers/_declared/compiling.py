@@ -256,7 +256,9 @@ class Compiling:
                 for detail in error.errors(include_url=False, include_input=False):
                     self.problems.append(Problem(("settings", *detail["loc"], "default"), detail["msg"]))
                 return
-            provider = kind(name, settings, _TRIED)
+            provider = self._made(("send",), (), kind, name, settings, _TRIED)
+            if provider is None:
+                break
             attempts = [Attempt(message, _TRIED.of(message.message_id)) for message in _messages(self.capabilities)]
             for attempt in attempts:
                 self._made(("send",), (), provider.build, [attempt])
