@@ -98,6 +98,13 @@ def _doubts(config: Config) -> Iterator[Problem]:
         for kind in _LISTENERS:
             if getattr(account, kind) is not None and served and kind not in served:
                 yield Problem(("accounts", name, kind), f"there is no {kind} listener for it")
+    asked_for = any(each.tls is not None and each.tls.client_ca is not None for each in config.listeners.smpp)
+    for name, account in config.accounts.items():
+        if account.smpp is not None and account.smpp.certificate is not None and served and not asked_for:
+            yield Problem(
+                ("accounts", name, "smpp", "certificate"),
+                "no smpp listener asks for certificates (tls.client_ca), so this account cannot bind",
+            )
     yield from _control_doubts(config)
     for name, settings in config.providers.items():
         capabilities = providers.load(settings.type, config.provider_paths).Provider.capabilities

@@ -26,6 +26,8 @@ from pydantic import (
 from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, core_schema
 
 from bridge import providers
+from bridge.admission import Counted, Quota
+from bridge.assembly import PartsMissing
 from bridge.errors import ConfigError
 from bridge.listeners.control.settings import Control
 from bridge.listeners.http.settings import HttpAccount, HttpListener
@@ -34,7 +36,8 @@ from bridge.listeners.smtp.settings import Mail, SmtpAccount, SmtpListener
 from bridge.problems import hint
 from bridge.providers._contract import ProviderSettings
 from bridge.routing.rules import InboundRule, Route
-from bridge.values import Duration, Rate, Settings
+from bridge.routing.senders import Senders
+from bridge.values import Duration, Network, Rate, Settings
 
 _HOUR_S = 3600.0
 _DAY_S = 86400.0
@@ -59,9 +62,15 @@ class Account(Settings):
     http: HttpAccount | None = None
     rate: Rate | None = None  # messages a second it may submit; None: no limit
     burst: int | None = Field(default=None, ge=1)  # messages above the rate at once; None: one second's worth
+    rate_counts: Counted = "messages"  # what is submitted, or the short messages that it takes
+    over_rate: Literal["reject", "pace"] = "reject"  # pace: SMPP clients are read no faster; others are refused
+    quota: Quota | None = None  # None: no limit
+    networks: list[Network] | None = Field(default=None, min_length=1)  # where it may connect from; None: everywhere
     region: str | None = None  # ISO 3166 alpha-2: where its national numbers belong; None: international ones only
     validity: Duration = 48 * _HOUR_S  # of messages that state none
+    senders: Senders | None = None  # None: any
     parts_timeout: Duration = 60.0  # how long the first part of a long message waits for the others
+    parts_missing: PartsMissing = "refuse"  # when they do not come: refuse all, send what came, or each part singly
     max_parts: int = Field(default=10, ge=1, le=255)
     reports_kept: Duration = 7 * _DAY_S  # how long a report waits for an account that is away
 
@@ -78,6 +87,8 @@ class Account(Settings):
             raise ValueError("an account needs at least one of smpp, smtp and http")
         if self.burst is not None and self.rate is None:
             raise ValueError("a burst needs a rate")
+        if self.over_rate == "pace" and self.rate is None:
+            raise ValueError("over_rate: pace needs a rate")
         return self
 
 
@@ -86,6 +97,19 @@ class Limits(Settings):
 
     memory: int = Field(default=20_000, ge=1)  # messages held in memory
     queue: int = Field(default=5_000_000, ge=1)  # messages waiting on disk
+
+
+class Lockout(Settings):
+    """Who gives wrong passwords or API keys, and is not listened to for a while."""
+
+    failures: int = Field(default=10, ge=1)  # of one account from one address
+    address_failures: int = Field(default=50, ge=1)  # of all accounts from one address
+    duration: Duration = Field(default=300.0, alias="for")  # doubles each time, up to an hour or this, if longer
+
+    @property
+    def limits(self) -> tuple[int, int, float]:
+        """All of them, the duration in seconds."""
+        return self.failures, self.address_failures, self.duration
 
 
 class Log(Settings):
@@ -161,6 +185,7 @@ class Config(Settings):
     mail: Mail | None = None  # None: no reports and inbound messages by mail
     control: Control = Control()
     limits: Limits = Limits()
+    lockout: Lockout = Lockout()
     retention: Duration = 30 * _DAY_S  # how long a finished message is kept
     log: Log = Log()
 

@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from urllib.parse import parse_qsl
 
@@ -52,7 +53,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     batch_size: int = 1
     idempotent: bool = False  # a repeated reference is recognised and not sent twice
     lookup: bool = False  # `poll` tells what became of a reference, also of one never answered
-    binary: bool = False
+    binary: bool = False  # octets, and user data headers beside them or beside a text
     flash: bool = False
     alphanumeric_source: bool = True
     source_max: int = 20
@@ -167,8 +168,11 @@ class Provider(ABC):
         self.name = name
         self.settings = settings
         self.references = references
-        # Messages that one request may hold here.
-        self.batch_size: int = min(self.capabilities.batch_size, settings.batch or self.capabilities.batch_size)
+
+    @cached_property
+    def batch_size(self) -> int:
+        """Messages that one request may hold here."""
+        return min(self.capabilities.batch_size, self.settings.batch or self.capabilities.batch_size)
 
     def batch_key(self, message: Message) -> object:
         """Messages with equal keys may share a request; default: any two may."""

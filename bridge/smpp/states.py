@@ -2,10 +2,11 @@
 
 A session begins OPEN. A bind makes it BINDING until somebody has decided on it; meanwhile nothing more is read, so
 that what a hasty client sent behind its bind is judged by the state the bind leads to. Accepted, it is BOUND_TX,
-BOUND_RX or BOUND_TRX: which of the two directions of messages it carries. Either side ends it with unbind. Ours makes
-it UNBINDING: the peer may still answer what we asked, and what it asks anew is refused as temporary, because it could
-not know. The peer's makes it UNBOUND: we owe it the responses to what it had asked, then unbind_resp, and the one who
-asked to unbind hangs up. CLOSED is the end, from everywhere.
+BOUND_RX or BOUND_TRX: which of the two directions of messages it carries. Where we connected, and sent outbind, it is
+OUTBOUND instead of OPEN: only a receiver may bind. Either side ends it with unbind. Ours makes it UNBINDING: the peer
+may still answer what we asked, and what it asks anew is refused as temporary, because it could not know. The peer's
+makes it UNBOUND: we owe it the responses to what it had asked, then unbind_resp, and the one who asked to unbind hangs
+up. CLOSED is the end, from everywhere.
 
 A cell is a `Do`, or a `Status`: refuse with it. BINDING and CLOSED have no cells, since nothing is read in them. Where
 3.4 Table 2-1 and 5.0 Table 2-1 differ, the more lenient reading stands: replace_sm on a transceiver (an omission of
@@ -31,6 +32,7 @@ class State(IntEnum):
     UNBINDING = 5  # we sent unbind
     UNBOUND = 6  # the peer sent unbind
     CLOSED = 7
+    OUTBOUND = 8  # we connected and sent outbind: a receiver is to bind (5.0 §2.2)
 
 
 class Do(IntEnum):
@@ -100,6 +102,9 @@ _ROWS: Final[dict[CommandId, tuple[_Cell, ...]]] = {
 TABLE: Final[dict[tuple[int, int], _Cell]] = {
     (state, command): cell for command, cells in _ROWS.items() for state, cell in zip(_COLUMNS, cells, strict=True)
 }
+# Whom we called is as anybody who is not bound, but that it may not bind to send alone.
+TABLE.update({(State.OUTBOUND, command): TABLE[State.OPEN, command] for command in _ROWS})
+TABLE[State.OUTBOUND, CommandId.BIND_TRANSMITTER] = _WRONG
 
 
 def refusal_of(state: State, command_id: int, status: Status) -> tuple[int, Status]:

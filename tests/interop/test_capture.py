@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from flows.bridges import Bridge
+from interop.programs import needed
 from listeners.smpp.esme import DELIVER_SM, ENQUIRE_LINK, RESPONSE, SUBMIT_SM, TRX, UNBIND, Esme
 from structlog.testing import capture_logs
 from unit.world import until
@@ -33,13 +32,8 @@ FIELDS = ("smpp.command_id", "smpp.command_status", "smpp.password", "smpp.desti
 
 @pytest.fixture
 def tshark() -> str:
-    """Wireshark on the command line; where it is missing the test is skipped, which SMSBRIDGE_TEST_STRICT=1 forbids."""
-    path = shutil.which("tshark")
-    if path is None:
-        if os.environ.get("SMSBRIDGE_TEST_STRICT") == "1":
-            pytest.fail("tshark is not installed")
-        pytest.skip("tshark is not installed")
-    return path
+    """Wireshark on the command line."""
+    return needed("tshark", "tshark")
 
 
 @pytest_asyncio.fixture

@@ -21,10 +21,12 @@ from bridge.smpp.events import (
 from bridge.smpp.fields import DistributionList
 from bridge.smpp.pdus import (
     PDUS,
+    BindReceiver,
     BindTransceiver,
     BindTransmitter,
     BindTransmitterResp,
     BroadcastSm,
+    CancelBroadcastSm,
     CancelSm,
     CancelSmResp,
     DataSm,
@@ -35,6 +37,7 @@ from bridge.smpp.pdus import (
     GenericNack,
     Outbind,
     Pdu,
+    QueryBroadcastSm,
     QuerySm,
     ReplaceSm,
     SubmitMulti,
@@ -131,6 +134,38 @@ def test_what_waits_behind_a_bind_is_bounded() -> None:
     assert session.receive(b"\0", 0.0) == [Closed("backlog")]
 
 
+def test_outbind_asks_a_receiver_to_bind() -> None:
+    session = opened(session_init_s=30)
+    session.outbind("bridge", "secret")
+    assert (sent(session), session.state) == ([Outbind(1, system_id="bridge", password="secret")], State.OUTBOUND)
+    pdu = asked(session, BindReceiver(sequence=5))
+    session.accept_bind(pdu, 0.0)
+    assert session.state is State.BOUND_RX
+    assert session.deliver(DELIVER, "a", 0.0) == 2
+
+
+def test_who_does_not_bind_after_outbind_is_left() -> None:
+    session = opened(session_init_s=30)
+    session.outbind("bridge", "")
+    assert session.next_deadline == 30
+    assert session.tick(29.9) == []
+    assert session.tick(30) == [Closed("session_init_timeout")]
+
+
+@pytest.mark.parametrize(
+    ("interface_version", "answer"), [(0x50, "resp"), (0x34, CommandId.GENERIC_NACK), (0x33, CommandId.GENERIC_NACK)]
+)
+@pytest.mark.parametrize("kind", [BroadcastSm, QueryBroadcastSm, CancelBroadcastSm])
+def test_broadcast_has_a_response_only_where_the_version_has(
+    interface_version: int, answer: CommandId | str, kind: type[Pdu]
+) -> None:
+    session = bound(interface_version=interface_version)
+    session.receive(encode(kind(sequence=9)), 0.0)
+    (said,) = sent(session)
+    assert said.command == (answer_id(kind.command) if answer == "resp" else answer)
+    assert (said.status, said.sequence) == (Status.RINVCMDID, 9)
+
+
 # --- the table ------------------------------------------------------------------------------------------------------
 
 
@@ -145,7 +180,8 @@ def test_each_cell_of_the_table_is_obeyed(state: State, command: CommandId) -> N
     ours = Violation(command, 9, None)
     match TABLE[state, command]:
         case Status() as status:
-            assert [(each.command, each.status, each.sequence) for each in answers] == [(answer_id(command), status, 9)]
+            answer = CommandId.GENERIC_NACK if status is Status.RINVCMDID else answer_id(command)
+            assert [(each.command, each.status, each.sequence) for each in answers] == [(answer, status, 9)]
             assert events == [Violation(command, 9, status)]
             assert session.state is state
         case Do.BIND:
@@ -268,10 +304,11 @@ def test_a_data_sm_to_the_peer_is_answered_like_a_deliver_sm() -> None:
     for token in ("taken", "refused", "garbled"):
         session.deliver(pdu, token, 1.0)
     assert [type(each) for each in sent(session)] == [DataSm] * 3
-    assert session.receive(encode(DataSmResp(sequence=1)), 2.0) == [Delivered("taken", 0)]
-    assert session.receive(encode(DataSmResp(sequence=2, status=0x64)), 2.0) == [Delivered("refused", 0x64)]
+    assert session.receive(encode(DataSmResp(sequence=1)), 2.0) == [Delivered("taken", 0, CommandId.DATA_SM_RESP)]
+    refused = Delivered("refused", 0x64, CommandId.DATA_SM_RESP)
+    assert session.receive(encode(DataSmResp(sequence=2, status=0x64)), 2.0) == [refused]
     unterminated = pack_header(17, CommandId.DATA_SM_RESP, 0, 3) + b"x"
-    assert session.receive(unterminated, 2.0)[1:] == [Delivered("garbled", 0)]
+    assert session.receive(unterminated, 2.0)[1:] == [Delivered("garbled", 0, CommandId.DATA_SM_RESP)]
     assert session.to_write() == b""
 
 
@@ -413,3 +450,13 @@ def test_each_request_has_one_reaction(pdu: Pdu) -> None:
     session = bound()
     (event,) = session.receive(encode(pdu), 1.0)
     assert (event == Requested(pdu)) == (session.to_write() == b"")
+
+
+def test_octets_that_were_not_handled_can_be_looked_at() -> None:
+    session = bound(window=1)
+    rest = encode(SUBMIT, 2) + b"\0\0\0"
+    session.receive(encode(SUBMIT, 1) + rest, 1.0)
+    assert session.unread() == rest
+    session.submitted(1, "1")
+    session.receive(b"", 1.0)
+    assert session.unread() == b"\0\0\0"

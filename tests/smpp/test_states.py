@@ -5,7 +5,8 @@ import pytest
 from bridge.smpp.enums import RESPONSE_BIT, CommandId, Status
 from bridge.smpp.states import TABLE, Do, State, refusal_of
 
-READING = (State.OPEN, State.BOUND_TX, State.BOUND_RX, State.BOUND_TRX, State.UNBINDING, State.UNBOUND)
+BOUND_OR_LATER = (State.BOUND_TX, State.BOUND_RX, State.BOUND_TRX, State.UNBINDING, State.UNBOUND)
+READING = (State.OPEN, State.OUTBOUND, *BOUND_OR_LATER)
 BOUND = (State.BOUND_TX, State.BOUND_RX, State.BOUND_TRX)
 BINDS = (CommandId.BIND_RECEIVER, CommandId.BIND_TRANSMITTER, CommandId.BIND_TRANSCEIVER)
 OPERATIONS = (
@@ -27,6 +28,11 @@ def test_every_command_has_a_cell_in_every_state_that_reads() -> None:
 def test_a_bind_is_for_an_open_session(command: CommandId) -> None:
     assert TABLE[State.OPEN, command] is Do.BIND
     assert all(TABLE[state, command] is Status.RALYBND for state in BOUND)
+
+
+def test_who_was_called_may_bind_to_receive() -> None:
+    assert TABLE[State.OUTBOUND, CommandId.BIND_RECEIVER] is TABLE[State.OUTBOUND, CommandId.BIND_TRANSCEIVER] is Do.BIND
+    assert TABLE[State.OUTBOUND, CommandId.BIND_TRANSMITTER] is Status.RINVBNDSTS
 
 
 @pytest.mark.parametrize("command", OPERATIONS)

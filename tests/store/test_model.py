@@ -16,7 +16,7 @@ from store.samples import ENGINES, NOW, again, entry, failed, message, owed_to, 
 
 from bridge.errors import StoreUnavailable
 from bridge.message import FINAL, Owed, State, merge
-from bridge.store import Stage, Store
+from bridge.store import Stage, Store, cancelled
 
 LANES = ("bsg", "virtual")
 REFS = ("r1", "r2", "r3")
@@ -146,6 +146,26 @@ class StoreModel(RuleBasedStateMachine):
         assert [item.known_id for item in owed] == [of.number]
         of.stage, of.state = Stage.FINAL, State.REJECTED
         of.told.append(State.REJECTED)
+
+    @precondition(lambda self: self.messages)
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        of = data.draw(st.sampled_from(list(self.messages.values())))
+        (done,) = self._do("change", [of.number], lambda given: cancelled(given, self.now), self.now)
+        assert (done is not None) is (of.stage <= Stage.LEASED and of.state is State.ACCEPTED)
+        if done is not None:
+            of.stage, of.state = Stage.FINAL, State.DELETED
+            of.told.append(State.DELETED)
+
+    @precondition(lambda self: self.messages)
+    @rule(data=st.data(), lane=lanes)
+    def replace(self, data: st.DataObject, lane: str) -> None:
+        of = data.draw(st.sampled_from(list(self.messages.values())))
+        new = entry(of.number, plan=(lane,), next_at=self.now, text="new")
+        (done,) = self._do("change", [of.number], lambda given: new, self.now)
+        assert (done is not None) is (of.stage <= Stage.LEASED and of.state is State.ACCEPTED)
+        if done is not None:
+            of.stage, of.lane = Stage.QUEUED, lane
 
     @precondition(lambda self: any(of.stage is Stage.FINAL for of in self.messages.values()))
     @rule(data=st.data(), ref=st.none() | refs)

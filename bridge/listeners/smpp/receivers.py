@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,10 +15,14 @@ from bridge.message import Owed
 from bridge.reports.delivery import Outbox
 from bridge.smpp.events import Delivered, DeliveryFailed
 from bridge.smpp.pdus import DataSm, DeliverSm
+from bridge.smpp.session import Session
 from bridge.smpp.states import State
 
 if TYPE_CHECKING:
     from bridge.listeners.smpp.connection import Connection
+
+
+_NO_REST: deque[DeliverSm | DataSm] = deque(maxlen=0)
 
 
 class Handing(msgspec.Struct):
@@ -36,6 +41,7 @@ class Receivers:
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self._connections: deque[Connection] = deque()
+        self.call: Callable[[], None] | None = None  # brings somebody here
         outbox.sink = self
 
     def add(self, connection: Connection) -> None:
@@ -56,12 +62,19 @@ class Receivers:
     def room(self) -> int:
         """How many things fit in the windows of all binds now."""
         room = 0
+        if self.call is not None and self.missed:
+            self.call()
         for connection in self._connections:
             if connection.clogged and connection.session.state is not State.CLOSED:
                 # It does not read its submit_sm_resp: a receipt on another bind would overtake them.
                 return 0
             room += connection.session.deliver_room
         return room
+
+    @property
+    def missed(self) -> bool:
+        """True when something waits and nobody is bound to receive it."""
+        return not self._connections and self._outbox.waiting > 0
 
     def send(self, owed: Owed) -> None:
         """Sends it over the bind that has the most room; of several, over the one whose turn it is."""
@@ -123,3 +136,23 @@ def pdus_of(owed: Owed, settings: SmppAccount, version: str) -> list[DeliverSm |
 
 def _room_of(connection: Connection) -> int:
     return connection.session.deliver_room
+
+
+def hand_over(session: Session, settings: SmppAccount, owed: Owed, now: float) -> bool:
+    """Hands something over to a client; False when its session has no room.
+
+    Of many PDUs at most half a window goes at once: what does not fit follows piece by piece, and the rest of the
+    window is for others.
+    """
+    room = session.deliver_room
+    if not room:
+        return False
+    pdus = pdus_of(owed, settings, session.version)
+    if len(pdus) == 1:
+        session.deliver(pdus[0], Handing(owed, 1, _NO_REST), now)
+        return True
+    first = min(room, len(pdus), max(1, settings.deliver_window // 2))
+    handing = Handing(owed, first, deque(pdus[first:]))
+    for pdu in pdus[:first]:
+        session.deliver(pdu, handing, now)
+    return True

@@ -85,3 +85,13 @@ async def test_a_nack_is_counted_as_one(serve: Serve, bound: Connect, world: Wor
     client.write(pdu(0x80000000, status=3, sequence=deliver.sequence))
     await client.ask(0x15)
     assert counted("nacks", "in", "generic_nack", "ESME_RINVCMDID") == 1
+
+
+async def test_answers_to_data_sm_are_counted_as_those(serve: Serve, bound: Connect, world: World) -> None:
+    server = await serve([account("data", receipts={"by": "data_sm"})])
+    client = await bound(server, system_id="data")
+    await world.owe(1, "data")
+    await client.receipts(1)
+    await client.ask(0x15)
+    assert counted("data", "in", "data_sm_resp", "ESME_ROK") == 1
+    assert server.seen()[0].handed_per_s == 1.0
