@@ -16,7 +16,7 @@ from bridge.config.document import Document
 from bridge.config.problems import KeyPath
 from bridge.config.schema import Account, Config, Limits, Log
 from bridge.listeners.http.settings import HttpAccount, HttpListener
-from bridge.listeners.smpp.settings import SmppAccount, SmppListener
+from bridge.listeners.smpp.settings import Outbind, SmppAccount, SmppListener
 from bridge.listeners.smtp.settings import Mail, SmtpAccount, SmtpListener
 from bridge.providers._contract import ProviderSettings
 from bridge.routing import rules
@@ -60,6 +60,7 @@ SECTIONS = (
     Section("tls", Tls, ("listeners", "smpp", 0, "tls")),
     Section("accounts.NAME", Account, ("accounts", "acme")),
     Section("accounts.NAME.smpp", SmppAccount, ("accounts", "acme", "smpp")),
+    Section("accounts.NAME.smpp.outbind", Outbind, ("accounts", "acme", "smpp", "outbind")),
     Section("accounts.NAME.smtp", SmtpAccount, ("accounts", "acme", "smtp")),
     Section("accounts.NAME.http", HttpAccount, ("accounts", "acme", "http")),
     Section("providers.NAME", ProviderSettings, ("providers", "bsg")),

@@ -49,8 +49,6 @@ class SmppAccount(Settings):
     alphabet: Literal["gsm7", "latin1", "ascii", "utf8", "cp1252"] = "gsm7"  # of data_coding 0
     version: Literal["3.3", "3.4", "5.0"] | None = None  # overrides what the bind says
     message_id: Literal["decimal", "hex"] = "decimal"
-    lists: dict[ListName, Annotated[list[Number], Field(min_length=1)]] = Field(
-        default_factory=dict
-    )  # its distribution lists, for submit_multi
+    lists: dict[ListName, Annotated[list[Number], Field(min_length=1)]] | None = None  # for submit_multi
     duplicates: Duration | None = None  # how long the same PDU, sent again, gets the first id; None: it is a new one
     outbind: Outbind | None = None
