@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, field_validator
 
-from bridge.values import Duration, Listen, Secret, Settings, Size, Tls
+from bridge.values import Address, Duration, Listen, Secret, Settings, Size, Tls
 
 
 class SmppListener(Settings):
@@ -36,6 +36,13 @@ class Outbind(Settings):
     password: Secret | None = None  # ours
     tls: bool = False
     ca: str | None = None  # PEM file of who signs its certificate; without it, those that the system trusts
+
+    @field_validator("connect")
+    @classmethod
+    def _connect(cls, value: Address) -> Address:
+        if not value.host or not value.port:
+            raise ValueError("an address to connect to has a host and a port, such as 192.0.2.7:2776")
+        return value
 
 
 class SmppAccount(Settings):
