@@ -11,18 +11,18 @@ import structlog
 
 from bridge import providers
 from bridge.changes import Changes
+from bridge.config import accounts
 from bridge.config.schema import Account, Config
 from bridge.dispatch.lane import Lane
 from bridge.errors import ConfigError
 from bridge.intake import Intake
-from bridge.listeners.http import ports as http_ports
+from bridge.listeners.control.server import ControlServer, opened
 from bridge.listeners.http.outgoing import CallbackSender
 from bridge.listeners.http.server import HttpServer
+from bridge.listeners.lockout import Lockout
 from bridge.listeners.passwords import Passwords
-from bridge.listeners.smpp import ports as smpp_ports
 from bridge.listeners.smpp.outbind import Callers
 from bridge.listeners.smpp.server import Binds, SmppServer
-from bridge.listeners.smtp import ports as smtp_ports
 from bridge.listeners.smtp.outgoing import MailSender
 from bridge.listeners.smtp.server import SmtpServer
 from bridge.listeners.smtp.settings import Mail, SmtpAccount
@@ -32,10 +32,12 @@ from bridge.providers._gone import Gone
 from bridge.reports.callbacks import Hearing
 from bridge.reports.correlate import decide
 from bridge.reports.delivery import Delivery
+from bridge.reports.inbox import Inbox
 from bridge.reports.polling import Polling
 from bridge.reports.sender import Sender
 from bridge.routing.rules import InboundRouter, Router
 from bridge.smarthost import Smarthost
+from bridge.steering import Steering
 from bridge.store import Event
 from bridge.store.sqlite import SqliteStore
 from bridge.telemetry import metrics
@@ -78,6 +80,7 @@ class App:
         self.smpp: list[SmppServer] = []
         self.smtp: list[SmtpServer] = []
         self.http: list[HttpServer] = []
+        self._control: ControlServer | None = None
         self._callers: Callers | None = None
         self._ready = False
 
@@ -100,9 +103,11 @@ class App:
         self.store = SqliteStore(config.store_path, self.clock(), decide)
         self._references = References(self.store.store_id)
         self.providers: dict[str, Provider] = {
-            name: providers.load(settings.type).Provider(name, settings, self._references)
+            name: providers.load(settings.type, config.provider_paths).Provider(name, settings, self._references)
             for name, settings in config.providers.items()
         }
+        for name, provider in self.providers.items():
+            provider.callback_url = config.callback_url(name)
         self.transport = Transport()
         self.delivery = Delivery(self.store, self._kept_s, self.clock)
         self.lanes = _Lanes(self._lane_of_gone)
@@ -123,12 +128,12 @@ class App:
             self.store,
             self.providers,
             InboundRouter(config.inbound),
-            self._listener_of,
+            lambda account: accounts.listener_of(self.config, account),
             clock=self.clock,
             on_owed=self._offer,
             on_went_on=self._wake,
         )
-        self._passwords = Passwords()
+        self._passwords = Passwords(lockout=Lockout(*config.lockout.limits))
         self._make_senders()
         self.intake.recover()
         for provider in self.providers.values():
@@ -157,6 +162,8 @@ class App:
     def _start_lane(self, provider: Provider) -> None:
         self.lanes[provider.name].start()
         self._run(Polling(provider, self.store, self.transport, self.hearing, self.clock).run())
+        inbox = Inbox(provider, self.transport, self.hearing, self.clock, known_s=self.config.retention)
+        self._run(inbox.run())
 
     def _wake(self, lanes: Sequence[str]) -> None:
         for name in set(lanes):
@@ -172,12 +179,12 @@ class App:
 
     async def _listen(self) -> None:
         config = self.config
-        binds = Binds(lambda account: self.delivery.outbox("smpp", account))
+        binds = self._binds = Binds(lambda account: self.delivery.outbox("smpp", account))
         for smpp in config.listeners.smpp:
             self.smpp.append(
                 SmppServer(
                     smpp,
-                    self._smpp_accounts(),
+                    accounts.smpp_accounts(config.accounts),
                     intake=self.intake,
                     changes=self.changes,
                     passwords=self._passwords,
@@ -186,12 +193,14 @@ class App:
                 )
             )
         for smtp in config.listeners.smtp:
-            self.smtp.append(SmtpServer(smtp, self._smtp_accounts(), intake=self.intake, passwords=self._passwords))
+            self.smtp.append(
+                SmtpServer(smtp, accounts.smtp_accounts(config.accounts), intake=self.intake, passwords=self._passwords)
+            )
         for http in config.listeners.http:
             self.http.append(
                 HttpServer(
                     http,
-                    self._http_accounts(),
+                    accounts.http_accounts(config.accounts),
                     intake=self.intake,
                     records=self.store,
                     hear=self.hearing.hear,
@@ -205,8 +214,26 @@ class App:
         for listener in listeners:
             await listener.start()
         if self.smpp:
-            self._callers = Callers(self.smpp[0], binds)
-            self._callers.configure(self._smpp_accounts())
+            self._callers = Callers(self.smpp[0], self._binds)
+            self._callers.configure(accounts.smpp_accounts(config.accounts))
+        await self._take_control()
+
+    async def _take_control(self) -> None:
+        config = self.config
+        steering = Steering(
+            smpp=self.smpp,
+            smtp=self.smtp,
+            http=self.http,
+            binds=self._binds,
+            lanes=self.lanes,
+            store=self.store,
+            system_ids=lambda: {
+                each.name: each.settings.system_id for each in accounts.smpp_accounts(self.config.accounts)
+            },
+            clock=self.clock,
+        )
+        asked_for = bool(config.control.model_fields_set)
+        self._control = await opened(config.control_path, config.control.group, steering, required=asked_for)
 
     def _make_senders(self) -> None:
         """One for each account and listener that can be reached; those there were go on with the new settings."""
@@ -235,8 +262,11 @@ class App:
     # --- reload, stop -----------------------------------------------------------------------------------------------
 
     def reload(self, config: Config) -> None:
-        """Takes over accounts, routes and inbound rules. Raises ConfigError when anything else has changed."""
-        keys = ("store", "listeners", "providers", "mail", "limits")
+        """Takes over accounts, routes, inbound rules and lock-outs, and reads certificates again.
+
+        Nobody is locked out any more. Raises ConfigError when anything else has changed.
+        """
+        keys = ("store", "listeners", "providers", "mail", "control", "limits")
         fixed = [key for key in keys if getattr(config, key) != getattr(self.config, key)]
         if fixed:
             raise ConfigError([f"{key}: has changed; restart the service for that" for key in fixed])
@@ -247,13 +277,20 @@ class App:
         )
         self.hearing.configure(InboundRouter(config.inbound))
         for smpp in self.smpp:
-            smpp.replace_accounts(self._smpp_accounts())
+            smpp.replace_accounts(accounts.smpp_accounts(config.accounts))
         if self._callers is not None:
-            self._callers.configure(self._smpp_accounts())
+            self._callers.configure(accounts.smpp_accounts(config.accounts))
         for smtp in self.smtp:
-            smtp.admit(self._smtp_accounts())
+            smtp.admit(accounts.smtp_accounts(config.accounts))
         for http in self.http:
-            http.replace_accounts(self._http_accounts())
+            http.replace_accounts(accounts.http_accounts(config.accounts))
+        self._passwords.lockout.configure(*config.lockout.limits)
+        listeners: list[SmppServer | SmtpServer | HttpServer] = [*self.smpp, *self.smtp, *self.http]
+        for listener in listeners:
+            try:
+                listener.renew_tls()
+            except OSError as error:
+                log.error("certificate_not_renewed", port=listener.port, error=str(error))
         self._make_senders()
         self.delivery.configure()
 
@@ -275,6 +312,8 @@ class App:
         lanes = self.lanes.values() if hasattr(self, "lanes") else ()
         # At once: what listeners still take goes to disk only, and is acknowledged from there.
         await _stop(*(listener.stop() for listener in listeners), *(lane.stop(grace_s) for lane in lanes))
+        if self._control is not None:
+            await _stop(self._control.stop())
         await _stop(*(sender.stop(min(grace_s, _HAND_OVER_S)) for sender in self._senders.values()))
         if hasattr(self, "delivery"):
             self.delivery.stop()
@@ -321,6 +360,8 @@ class App:
         metrics.queued.set(self.store.queued)
         metrics.owed.set(self.delivery.waiting)
         metrics.commits.set(self.store.commits)
+        for account, count in self._binds.counts.items():
+            metrics.smpp_binds.labels(account).set(count)
         return metrics.exposition()
 
     def health(self) -> tuple[bool, dict[str, Any]]:
@@ -331,7 +372,7 @@ class App:
             for name, lane in self.lanes.items()
             if lane.silent_s(now) > lane.provider.settings.timeout + _LANE_SILENT_S
         ]
-        paused = [name for name, lane in self.lanes.items() if lane.breaker.open]
+        paused = [name for name, lane in self.lanes.items() if lane.breaker.open or lane.breaker.held]
         well = self._ready and not self._broken and not stuck
         return well, {"ready": self._ready, "stuck": stuck, "held_back": paused, "queued": self.store.queued}
 
@@ -346,45 +387,6 @@ class App:
     def _kept_s(self, account: str) -> float:
         known = self.config.accounts.get(account)
         return known.reports_kept if known else Account.model_fields["reports_kept"].default
-
-    def _listener_of(self, account: str) -> str | None:
-        """How an account gets inbound messages: by SMPP, else by callback, else by mail."""
-        settings = self.config.accounts.get(account)
-        if settings is None:
-            return None
-        if settings.smpp is not None:
-            return "smpp"
-        if settings.http is not None and settings.http.callback is not None:
-            return "http"
-        mailed = settings.smtp is not None and settings.smtp.inbound_to is not None and self.config.mail is not None
-        return "smtp" if mailed else None
-
-    def _smpp_accounts(self) -> list[smpp_ports.Account]:
-        return [
-            smpp_ports.Account(name=name, settings=account.smpp, region=account.region, validity_s=account.validity)
-            for name, account in self.config.accounts.items()
-            if account.smpp is not None
-        ]
-
-    def _smtp_accounts(self) -> list[smtp_ports.Account]:
-        return [
-            smtp_ports.Account(name=name, settings=account.smtp, region=account.region, validity_s=account.validity)
-            for name, account in self.config.accounts.items()
-            if account.smtp is not None
-        ]
-
-    def _http_accounts(self) -> list[http_ports.Account]:
-        return [
-            http_ports.Account(
-                name=name,
-                settings=account.http,
-                region=account.region,
-                validity_s=account.validity,
-                max_parts=account.max_parts,
-            )
-            for name, account in self.config.accounts.items()
-            if account.http is not None
-        ]
 
 
 async def _stop(*stops: Awaitable[None]) -> None:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import msgspec
 
+from bridge.admission import Admission, Limits
 from bridge.errors import Refusal
 from bridge.message import Message, Owed, Part, Plan, Reason, Report, ReportOn, State, owed_for
 from bridge.providers._contract import Capabilities
@@ -21,7 +22,6 @@ from bridge.sms.encoding import TextError
 from bridge.sms.join import join
 from bridge.store import Entry, Queued, Stage, Store, cancelled
 from bridge.telemetry import metrics
-from bridge.throttle import Bucket
 
 _SCHEDULE_MAX_S = 366 * 86400.0
 _PARTS_MAX = 100_000  # parts of unfinished messages held in memory
@@ -29,13 +29,9 @@ _PARTS_MAX = 100_000  # parts of unfinished messages held in memory
 Verdicts = tuple[list[Refusal | None], "asyncio.Future[None] | None"]
 
 
-class AccountLimits(Protocol):
+class AccountLimits(Limits, Protocol):
     """What intake needs to know of an account."""
 
-    @property
-    def rate(self) -> float | None: ...
-    @property
-    def burst(self) -> int | None: ...
     @property
     def parts_timeout(self) -> float: ...
     @property
@@ -82,23 +78,17 @@ class Intake:
         self._storing = 0  # messages on their way to disk
         self._assemblies: dict[tuple[object, ...], list[Message]] = {}  # parts on disk
         self._parts_held = 0  # those, and parts on their way to disk
-        self._buckets: dict[str, Bucket] = {}
+        self._admission = Admission(store, clock)
         self.configure(router, accounts, capabilities)
 
     def configure(
         self, router: Router, accounts: Mapping[str, AccountLimits], capabilities: Mapping[str, Capabilities]
     ) -> None:
-        """Takes over a new configuration; rates start anew only for accounts whose rate changed."""
+        """Takes over a new configuration; rates start anew only for accounts whose rate changed, quotas never."""
         self._router = router
         self._accounts = accounts
         self._capabilities = capabilities
-        old = self._buckets
-        self._buckets = {}
-        for name, account in accounts.items():
-            if account.rate is not None:
-                bucket = Bucket(account.rate, account.burst)
-                same = name in old and (old[name].rate_per_s, old[name].burst) == (bucket.rate_per_s, bucket.burst)
-                self._buckets[name] = old[name] if same else bucket
+        self._admission.configure(accounts)
 
     def next_id(self) -> int:
         """The id of the next message. Raises StoreUnavailable."""
@@ -151,6 +141,7 @@ class Intake:
                 entry = self._entry(message)
                 if isinstance(entry, Refusal):
                     verdict = entry
+                    self._admission.give_back(message)
                 else:
                     entries.append(entry)
             verdicts.append(verdict)
@@ -163,6 +154,10 @@ class Intake:
     def accept_refused(self, message: Message, refusal: Refusal) -> asyncio.Future[None]:
         """Keeps a message that cannot be sent as rejected, so that its sender is told like of any other failure."""
         return asyncio.shield(self._keep([self._rejected(message, Reason(refusal.reason), refusal.text)]))
+
+    def room(self, account: str) -> tuple[int, float]:
+        """How many messages of a paced account to read now, and when there are none, for how long not to: seconds."""
+        return self._admission.room(account)
 
     def replacement(self, message: Message) -> Entry | Refusal:
         """The entry for a message that takes the place of one that waits: it was admitted with that one."""
@@ -207,12 +202,7 @@ class Intake:
             refusal = self.check(message)
             if refusal is not None:
                 return refusal
-        bucket = self._buckets.get(message.account)
-        if bucket is not None:
-            now = self._clock()
-            if not bucket.take(1, now):
-                return Refusal(Reason.THROTTLED, "over the account's rate", retry_after_s=bucket.wait_s(now))
-        return None
+        return self._admission.refuse(message)
 
     def _entry(self, message: Message, *, in_memory: bool = True) -> Entry | Refusal:
         plan = self._plan(message)
@@ -259,9 +249,11 @@ class Intake:
         self._storing -= len(entries)
         failed = done.exception() is not None
         offers: dict[str, list[Queued]] = {}
-        if not failed:
-            submitted = [entry.message for entry in entries if not entry.joins and entry.stage is not Stage.FINAL]
-            for message in (*submitted, *parts):
+        submitted = [entry.message for entry in entries if not entry.joins and entry.stage is not Stage.FINAL]
+        for message in (*submitted, *parts):
+            if failed:
+                self._admission.give_back(message)
+            else:
                 metrics.accepted.add(message.listener, message.account)
         for entry in entries:
             if entry.stage is Stage.LEASED:
@@ -364,11 +356,13 @@ def _joined(parts: Sequence[Message], text: str | bytes) -> Message:
         binary=text if isinstance(text, bytes) else None,
         report_on=ReportOn.NEVER,
         known_id=None,
+        intermediate=any(part.intermediate for part in ordered),
         parts=tuple(
             Part(
                 part_id=part.known_id or part.message_id,
                 number=part.segment.number if part.segment else 0,
                 report_on=part.report_on,
+                intermediate=part.intermediate,
                 native=part.native,
             )
             for part in ordered

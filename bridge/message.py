@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -107,6 +107,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
     part_id: int
     number: int  # 1-based
     report_on: ReportOn = ReportOn.NEVER
+    intermediate: bool = False  # it is to be told of states that are not final, too
     native: dict[str, Any] = {}
 
 
@@ -123,6 +124,24 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     alphabet: str  # a name that `bridge.sms.encoding.decode` knows, or "binary"
 
 
+ContentKind = Literal["photo", "video", "audio", "document", "location", "contact", "buttons"]
+
+
+class Content(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """What a message carries beside its text on channels that take more than text; which fields belong to it is the
+    `kind`'s: a `url` (https) to what is shown, or a place, or a person.
+    """
+
+    kind: ContentKind
+    url: str | None = None
+    caption: str | None = None
+    name: str | None = None  # of the file, the place or the person
+    latitude: float | None = None  # degrees, -90..90
+    longitude: float | None = None  # degrees, -180..180
+    number: str | None = None  # of the person, E.164 digits
+    native: dict[str, Any] = {}  # what only one provider knows, in its own words; it goes out as it came
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What an account submits; immutable. What becomes of it is kept beside it by the store."""
 
@@ -136,10 +155,13 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     text: str | None = None
     binary: bytes | None = None  # user data that is not text
     udh: bytes | None = None  # user data header of `binary`, length octet included
+    content: Content | None = None
     flash: bool = False
     priority: int = 0  # 0..3, 3 first
     deliver_at: float | None = None
     report_on: ReportOn = ReportOn.NEVER
+    intermediate: bool = False  # it is to be told of states that are not final, too
+    one_report: bool = False  # of all its parts together, not of each
     client_ref: str | None = None
     known_id: int | None = None  # the id its client knows, where several messages share one; None: its message_id
     segment: Segment | None = None  # set while it is one part of a longer message; `text` is then None
@@ -188,7 +210,9 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
 
     source: str
     destination: str
-    text: str
+    text: str = ""
+    binary: bytes | None = None  # user data that is not text
+    udh: bytes | None = None  # user data header of `binary`, length octet included
     provider_ref: str | None = None
     at: float | None = None
 
@@ -228,6 +252,7 @@ class Unsure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """It was sent, and nobody knows whether it arrived."""
 
     native: str = ""
+    provider_ref: str | None = None  # by which the provider knows it if it arrived
 
 
 Outcome = Accepted | Refused | Retry | Unsure
@@ -248,6 +273,17 @@ class Owed(msgspec.Struct, kw_only=True, gc=False):
     report: Report | None = None
     inbound: Inbound | None = None
 
+    @property
+    def address(self) -> str | None:
+        """The address of the account that it concerns: the sender of the message, or whom the handset wrote to."""
+        if self.inbound is not None:
+            return self.inbound.destination
+        return self.message.source if self.message is not None else None
+
+
+# How much of a quota is used: account, day or month, which one (2026-11-22, 2026-11), and the count.
+Usage = tuple[str, str, str, int]
+
 
 def merge(state: State, report: State) -> State:
     """The state after `report`: final never moves, UNKNOWN says nothing, and nothing goes back to less advanced."""
@@ -265,11 +301,18 @@ _RANK = {
 
 
 def owed_for(message: Message, report: Report, now: float) -> list[Owed]:
-    """Who is to be told of the final `report`: each part that asked, or the whole when it came whole."""
+    """Who is to be told of `report`: each part that asked, one for all of them, or the whole when it came whole.
+
+    Of a state that is not final, whoever asked for intermediate ones; those are for the parts as well.
+    """
     told: list[tuple[int, Part | None]] = []
+    if not report.state.final and not message.intermediate:
+        return []
     if message.parts:
-        told = [(part.part_id, part) for part in message.parts if part.report_on.wants(report.state)]
-    elif message.report_on.wants(report.state):
+        told = [(part.part_id, part) for part in message.parts if _wants(part, report.state)]
+        if message.one_report:
+            del told[1:]
+    elif _wants(message, report.state):
         told = [(message.known_id or message.message_id, None)]
     return [
         Owed(
@@ -284,3 +327,7 @@ def owed_for(message: Message, report: Report, now: float) -> list[Owed]:
         )
         for known_id, part in told
     ]
+
+
+def _wants(asked: Message | Part, state: State) -> bool:
+    return asked.report_on.wants(state) if state in FINAL else asked.intermediate

@@ -13,6 +13,7 @@ import ipaddress
 import socket
 from contextvars import ContextVar
 from functools import lru_cache
+from math import inf
 from typing import TYPE_CHECKING, Any, Literal
 
 import aiohttp
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from aiohttp.connector import AddrInfoType, Connection
     from aiohttp.tracing import Trace
 
-    from bridge.providers._contract import Request
+    from bridge.providers._contract import Provider, Request, Token
 
 CONNECT_S = 10.0  # TCP and TLS together, for each address
 KEEPALIVE_S = 15.0  # shorter than what servers usually keep, so that few kept connections turn out to be closed
@@ -128,6 +129,7 @@ class Transport:
     def __init__(self) -> None:
         self._any = _session()
         self._public = _session(socket_factory=_public_socket)
+        self._lines: dict[str, Line] = {}
         self._deadlines: dict[float, _Deadline] = {}  # by timeout
 
     async def __aenter__(self) -> Transport:
@@ -144,6 +146,13 @@ class Transport:
         await self._public.close()
         for deadline in self._deadlines.values():
             deadline.close()
+
+    def line(self, provider: Provider) -> Line:
+        """The one line to a provider: all who ask it share its token."""
+        line = self._lines.get(provider.name)
+        if line is None or line.provider is not provider:
+            line = self._lines[provider.name] = Line(self, provider)
+        return line
 
     async def send(
         self,
@@ -197,6 +206,76 @@ class Transport:
             deadline.end(exchange)
             _exchange.reset(token)
         return Response(status=response.status, headers=response.headers, body=body)
+
+
+class Line:
+    """Requests to one provider, which get their answers from wherever they come: the provider itself where it needs no
+    network, else from its API, with a token where it asks for one.
+
+    A token is fetched when it is first needed and kept until shortly before it expires; a 401 costs it its place, and
+    the request is made once more with a new one.
+    """
+
+    def __init__(self, transport: Transport, provider: Provider) -> None:
+        self.provider = provider
+        self._transport = transport
+        self._timeout_s: float = provider.settings.timeout
+        self._by_token = provider.login() is not None
+        self._token: Token | None = None
+        self._token_until = 0.0  # by the loop's clock
+        self._fetching = asyncio.Lock()
+
+    async def ask(self, request: Request, *, limit_bytes: int = MIB) -> Response:
+        """The answer to one request; a 401 of our own where no token is to be had. Raises TransportError."""
+        response = self.provider.answer(request)
+        if response is not None:
+            return response
+        if not self._by_token:
+            return await self._transport.send(request, timeout_s=self._timeout_s, limit_bytes=limit_bytes)
+        response, token = await self._ask_with_token(request, limit_bytes)
+        if response.status == 401 and token is not None:
+            if self._token is token:
+                self._token = None
+            response, _ = await self._ask_with_token(request, limit_bytes)
+        return response
+
+    async def _ask_with_token(self, request: Request, limit_bytes: int) -> tuple[Response, Token | None]:
+        token = await self._valid_token()
+        if token is None:
+            return Response(status=401), None
+        authorised = self.provider.authorise(request, token)
+        return await self._transport.send(authorised, timeout_s=self._timeout_s, limit_bytes=limit_bytes), token
+
+    async def _valid_token(self) -> Token | None:
+        """The token; None: our credentials are refused. Raises TransportError when nobody can say."""
+        clock = asyncio.get_running_loop().time
+        async with self._fetching:
+            if self._token is not None and clock() < self._token_until:
+                return self._token
+            login = self.provider.login()
+            if login is None:
+                return None
+            try:
+                response = await self._transport.send(login, timeout_s=self._timeout_s)
+            except TransportError as error:
+                # What was sent is the login: of the request itself the provider knows nothing.
+                raise TransportError(f"login: {error}", sent=False) from None
+            token = self.provider.token_of(response)
+            if token is None and not refuses_login(response.status):
+                raise TransportError(f"login: no token in an answer with HTTP {response.status}", sent=False)
+            self._token = token
+            self._token_until = inf if token is None else clock() + kept_s(token)
+            return token
+
+
+def refuses_login(status: int) -> bool:
+    """True for an answer to a login which says that the credentials are wrong, and asking again will not help."""
+    return 400 <= status < 500 and status not in (408, 425, 429)
+
+
+def kept_s(token: Token) -> float:
+    """Seconds for which a new token is used: a tenth less than it lives, so that none expires on its way."""
+    return inf if token.lifetime_s is None else 0.9 * token.lifetime_s
 
 
 def _session(**options: Any) -> aiohttp.ClientSession:

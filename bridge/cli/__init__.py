@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import typer
 
+from bridge.cli import provider_api, provider_check
 from bridge.cli.bench import bench
 from bridge.cli.check import check
 from bridge.cli.demo import demo
 from bridge.cli.passwords import hash_password
+from bridge.cli.provider import provider
 from bridge.cli.run import run
 from bridge.cli.send import send
+from bridge.cli.sessions import sessions
 from bridge.cli.trace import trace
 
 app = typer.Typer(
@@ -19,8 +22,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (run, check, demo, send, trace, bench, hash_password):
+for _command in (run, check, demo, send, trace, sessions, bench, hash_password):
     app.command(_command.__name__.replace("_", "-"))(_command)
+provider_api.add_to(provider)
+provider_check.add_to(provider)
+app.add_typer(provider)
 
 
 def main() -> None:

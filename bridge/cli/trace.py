@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,15 +9,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from bridge.cli.check import CONFIG
-from bridge.config.document import Document
-from bridge.config.schema import Config
-from bridge.config.secrets import Substitution
+from bridge.cli.places import store_of
 from bridge.errors import StoreUnavailable
 from bridge.message import Message
 from bridge.store import Event, Record
@@ -44,7 +40,7 @@ def trace(
     Times are UTC. Exits 1 when there is no such message, 2 when the id, the configuration or the store cannot be read.
     """
     wanted = _id_of(message_id)
-    path = store if store is not None else _store_of(config)
+    path = store if store is not None else store_of(config)
     try:
         record = find_record(path, wanted)
     except StoreUnavailable as error:
@@ -107,28 +103,6 @@ def _id_of(text: str) -> int:
     return number
 
 
-def _store_of(config: Path) -> Path:
-    """Where a configuration keeps its store. Nothing else of it is looked at: a person who traces may not be able to
-    read its secrets, which systemd gives to the service alone.
-    """
-    try:
-        document = Document(config.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        typer.echo(f"{config}: cannot be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}", err=True)
-        raise typer.Exit(2) from None
-    value = document.data.get("store") if isinstance(document.data, dict) else None
-    credentials = os.environ.get("CREDENTIALS_DIRECTORY")
-    found = Substitution(value, env=os.environ, credentials_dir=Path(credentials) if credentials else None)
-    try:
-        if not found.problems:
-            return Config.model_validate({"store": found.data}).store_path
-    except ValidationError:
-        pass  # said below, as what cannot be substituted is
-    why = found.problems[0].text if found.problems else "is not sqlite:PATH"
-    typer.echo(f"{config.name}: store: {why}", err=True)
-    raise typer.Exit(2)
-
-
 def _summary(record: Record, *, show: bool) -> Iterator[str]:
     message = record.message
     reason = f" ({record.reason})" if record.reason else ""
@@ -137,7 +111,7 @@ def _summary(record: Record, *, show: bool) -> Iterator[str]:
     source = "the provider's default" if message.source is None else message.source if show else mask(message.source)
     yield f"  from      {source}"
     yield f"  to        {message.destination if show else mask(message.destination)}"
-    yield f"  content   {_content(message, show=show)}"
+    yield f"  content   {content_of(message, show=show)}"
     if message.client_ref is not None:
         yield f"  ref       {message.client_ref}"
     if message.parts:
@@ -145,10 +119,12 @@ def _summary(record: Record, *, show: bool) -> Iterator[str]:
     yield f"  expires   {_time(message.expires_at)}"
 
 
-def _content(message: Message, *, show: bool) -> str:
+def content_of(message: Message, *, show: bool) -> str:
+    """What a message says; `show`: its text as it is."""
+    carried = "" if message.content is None else f"{message.content.kind}, "
     if message.text is None:
-        return f"{len(message.binary or b'')} octets"
-    return message.text if show else f"{len(message.text)} characters"
+        return carried.rstrip(", ") or f"{len(message.binary or b'')} octets"
+    return carried + (message.text if show else f"{len(message.text)} characters")
 
 
 def _table(record: Record, *, show: bool) -> Table:

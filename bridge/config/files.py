@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from bridge.config.document import items_at, keys_at, value_at
-from bridge.config.problems import KeyPath, Problem
+from bridge.document import items_at, keys_at, value_at
+from bridge.problems import KeyPath, Problem
 from bridge.values import Tls
 
 if TYPE_CHECKING:

@@ -1,7 +1,8 @@
 """A circuit breaker as a pure value: after failures in a row it opens, then lets one attempt through at a time.
 
 `closed` → (`limit` failures in a row) → `open` for `wait_s`, doubled each time up to `wait_max_s` → one probe →
-`closed` when it succeeds, `open` again when it fails. A pause (our account is at fault) opens it at once.
+`closed` when it succeeds, `open` again when it fails. A pause (our account is at fault) opens it at once. Beside that,
+somebody may `hold` it: then nothing starts until `resume`, whatever the provider answers meanwhile.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 class Breaker:
     """Says when a lane may send."""
 
-    __slots__ = ("_failures", "_limit", "_probing", "_until", "_wait_max_s", "_wait_min_s", "_wait_s", "paused")
+    __slots__ = ("_failures", "_limit", "_probing", "_until", "_wait_max_s", "_wait_min_s", "_wait_s", "held", "paused")
 
     def __init__(self, limit: int = 10, wait_s: float = 1.0, wait_max_s: float = 60.0) -> None:
         self._limit = limit
@@ -20,6 +21,7 @@ class Breaker:
         self._until: float | None = None
         self._probing = False
         self.paused = False
+        self.held = False
 
     @property
     def open(self) -> bool:
@@ -28,6 +30,8 @@ class Breaker:
 
     def wait_s(self, now: float) -> float:
         """Seconds until an attempt may start: 0 now, infinite while a probe is under way."""
+        if self.held:
+            return float("inf")
         if self._until is None:
             return 0.0
         return float("inf") if self._probing else max(0.0, self._until - now)
@@ -70,6 +74,16 @@ class Breaker:
         self._until = now + wait_s
         self._probing = False
         return news
+
+    def hold(self) -> None:
+        """Nothing starts any more until `resume`."""
+        self.held = True
+
+    def resume(self, now: float) -> None:
+        """Ends a hold, and where the breaker is open its wait: the next attempt, a probe, decides."""
+        self.held = self.paused = False
+        if self._until is not None and not self._probing:
+            self._until = now
 
     def _open(self, now: float) -> None:
         self._until = now + self._wait_s

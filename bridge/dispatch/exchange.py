@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import structlog
+from msgspec.structs import replace
 
 from bridge.dispatch.breaker import Breaker
 from bridge.errors import StoreUnavailable, TransportError
@@ -35,12 +36,12 @@ class Exchange:
         """`on_works` is called when a provider that did not work works again."""
         self._provider = provider
         self._store = store
-        self._transport = transport
+        self._line = transport.line(provider)
         self._breaker = breaker
         self._clock = clock
         self._on_works = on_works
-        self._timeout_s: float = provider.settings.timeout
         self.throttled_until = 0.0  # the provider asked for no more before that
+        self.trouble: tuple[float, Outcome] | None = None  # the last that was not accepted, and when
 
     async def send(self, attempts: Sequence[Attempt], noted: Sequence[int], *, probe: bool) -> list[Outcome]:
         """The outcomes of one request; nothing that a provider or its code does gets past this as an exception.
@@ -60,10 +61,7 @@ class Exchange:
                 return [Retry(reason=Reason.UNAVAILABLE, native=str(error))] * count
         outcomes: list[Outcome]
         try:
-            response = provider.answer(request)
-            if response is None:
-                response = await self._transport.send(request, timeout_s=self._timeout_s)
-            outcomes = provider.interpret(response, attempts)
+            outcomes = provider.interpret(await self._line.ask(request), attempts)
         except TransportError as error:
             unsent = Retry(reason=Reason.PROVIDER_UNREACHABLE, native=str(error))
             outcomes = [Unsure(native=str(error)) if error.sent else unsent] * count
@@ -74,8 +72,24 @@ class Exchange:
         if len(outcomes) != count:
             log.error("provider_outcomes_wrong", provider=provider.name, messages=count, outcomes=len(outcomes))
             outcomes = [Unsure(native="not understood; see the log")] * count
+        if any(isinstance(outcome, Unsure) for outcome in outcomes):
+            outcomes = self._findable(outcomes, attempts)
         self._judge(outcomes, self._clock(), probe)
         return outcomes
+
+    def _findable(self, outcomes: Sequence[Outcome], attempts: Sequence[Attempt]) -> list[Outcome]:
+        """The outcomes, the unsure ones with what the provider calls those messages if it has them."""
+        try:
+            refs = self._provider.provider_refs(attempts)
+        except Exception:
+            log.exception("provider_refs_failed", provider=self._provider.name)
+            return list(outcomes)
+        return [
+            replace(outcome, provider_ref=ref)
+            if isinstance(outcome, Unsure) and outcome.provider_ref is None
+            else outcome
+            for outcome, ref in zip(outcomes, refs, strict=True)
+        ]
 
     def _judge(self, outcomes: Sequence[Outcome], now: float, probe: bool) -> None:
         """What the outcomes of a request say about the provider itself; one that works may still fail for some."""
@@ -88,6 +102,9 @@ class Exchange:
             return
         for kind in set(kinds):
             metrics.attempts.add(name, _KINDS[kind], count=kinds.count(kind))
+        for outcome in outcomes:
+            if not isinstance(outcome, Accepted):
+                self.trouble = now, outcome
         retries = [outcome for outcome in outcomes if isinstance(outcome, Retry)]
         paused = next((retry for retry in retries if retry.pause), None)
         if paused is not None:

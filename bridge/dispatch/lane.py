@@ -63,7 +63,7 @@ class Lane:
             Bucket(settings.rate, max(settings.rate / 10, provider.batch_size)) if settings.rate is not None else None
         )
         self.breaker = Breaker()
-        self._exchange = Exchange(provider, store, transport, self.breaker, clock=clock, on_works=self._rouse)
+        self.exchange = Exchange(provider, store, transport, self.breaker, clock=clock, on_works=self._rouse)
         self._policy = Policy(
             on_unsure=settings.on_unsure or ("retry" if can.idempotent else "hold"),
             poll_s=settings.poll if can.poll_reports else None,
@@ -270,8 +270,8 @@ class Lane:
         wait_s = self.breaker.wait_s(now)
         if wait_s > 0:
             self._look_through(now, divert=True)
-        elif self._exchange.throttled_until > now:
-            wait_s = self._exchange.throttled_until - now
+        elif self.exchange.throttled_until > now:
+            wait_s = self.exchange.throttled_until - now
             self._look_through(now, divert=False)
         elif self._bucket is not None:
             wait_s = self._bucket.wait_s(now)
@@ -354,7 +354,7 @@ class Lane:
             noted = [q.message.message_id for q in sent if self._note_begin or q.step + 1 < len(q.plan)]
             probe = self.breaker.start()
             try:
-                outcomes = await self._exchange.send(attempts, noted, probe=probe)
+                outcomes = await self.exchange.send(attempts, noted, probe=probe)
             finally:
                 if probe:
                     self.breaker.end()

@@ -14,6 +14,7 @@ Unsure     `retry`: again at the same provider, which knows the reference, and n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -67,7 +68,7 @@ def settle(queued: Queued, outcome: Outcome, now: float, roll: float, policy: Po
         event["event"] = "sent"
         if outcome.provider_ref is not None:
             event["provider_ref"] = outcome.provider_ref
-        return _sent(queued, outcome, now, policy, event)
+        return _sent(queued, outcome, now, policy, event, _told(queued, outcome, now))
     if isinstance(outcome, Refused):
         event |= {"event": "refused", "reason": outcome.reason}
         return _elsewhere(queued, now, event) or finish(queued, outcome.reason, now, event)
@@ -83,7 +84,9 @@ def settle(queued: Queued, outcome: Outcome, now: float, roll: float, policy: Po
     if policy.on_unsure == "fail":
         return finish(queued, Reason.UNSURE, now, event)
     if policy.on_unsure == "hold":
-        return _sent(queued, Accepted(), now, policy, event)
+        if outcome.provider_ref is not None:
+            event["provider_ref"] = outcome.provider_ref
+        return _sent(queued, Accepted(provider_ref=outcome.provider_ref), now, policy, event)
     again = msgspec.structs.replace(queued, begun=True)
     return _again(again, now + delay_s(queued.attempts, roll), event, Reason.UNSURE)
 
@@ -114,17 +117,24 @@ def finish(queued: Queued, reason: Reason, now: float, event: Event) -> Settleme
     )
 
 
-def _sent(queued: Queued, accepted: Accepted, now: float, policy: Policy, event: Event) -> Settlement:
+def _told(queued: Queued, accepted: Accepted, now: float) -> Sequence[Owed]:
+    """Who is to be told that the provider has it: all when that is its end, else whoever asked for such news."""
+    if not (accepted.state.final or queued.message.intermediate):
+        return ()
+    report = Report(state=accepted.state, reason=accepted.reason, at=now, native=accepted.native)
+    return owed_for(queued.message, report, now)
+
+
+def _sent(
+    queued: Queued, accepted: Accepted, now: float, policy: Policy, event: Event, owed: Sequence[Owed] = ()
+) -> Settlement:
     wait_s = policy.report_timeout_s if policy.poll_s is None else min(policy.poll_s, policy.report_timeout_s)
-    owed: list[Owed] = []
     else_s = queued.plan.wait_s(queued.step)
     if accepted.state.final:
         if else_s is not None and accepted.state is not State.DELIVERED:
             moved = _elsewhere(queued, now, event)
             assert moved is not None
             return moved
-        report = Report(state=accepted.state, reason=accepted.reason, at=now, native=accepted.native)
-        owed = owed_for(queued.message, report, now)
         event["state"] = accepted.state.word
     return Settlement(
         message=queued.message,

@@ -3,7 +3,9 @@
 A provider is one file `bridge/providers/NAME.py` with two names, `Settings` and `Provider`, plus one file of cases
 `tests/providers/NAME.yaml`. The folder is the registry. Nothing here opens a socket, reads a clock or logs: `build`
 turns attempts into a request, `interpret` turns the answer into outcomes, `reports` turns a callback into reports.
-What every provider shares (429, 5xx, 401/403, timeouts) is decided once, in `shared_outcome`.
+The other verbs are for APIs that have more; most come in pairs, `x` for the request and `x_of` for its answer, and a
+provider without them inherits that it has none. What every provider shares (429, 5xx, 401/403, timeouts) is decided
+once, in `shared_outcome`.
 """
 
 from __future__ import annotations
@@ -11,8 +13,11 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import Any, ClassVar, Literal, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 from pydantic import Field
@@ -20,6 +25,9 @@ from pydantic import Field
 from bridge.errors import BridgeError
 from bridge.message import Inbound, Message, Outcome, Reason, Report, Retry, Unsure
 from bridge.values import Duration, Rate, Secret, Settings
+
+if TYPE_CHECKING:
+    from bridge.providers._exports import Exports
 
 T = TypeVar("T")
 
@@ -34,6 +42,7 @@ class ProviderSettings(Settings):
     callback_token: Secret | None = None  # the last segment of the callback's path
     on_unsure: Literal["retry", "fail", "hold"] | None = None  # None: retry where repeating is harmless, else hold
     report_timeout: Duration = 3 * 86400.0  # after which a message without a final report becomes `unknown`
+    inbox_poll: Duration = 60.0  # between questions for inbound messages, where they are asked for
     poll: Duration = 15.0  # from sending to the first question for a missing report; then ever longer
     batch: int | None = Field(default=None, ge=1)  # messages in one request; None: all the API takes
 
@@ -48,12 +57,16 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     flash: bool = False
     alphanumeric_source: bool = True
     source_max: int = 20
+    alphanumeric_max: int | None = None  # of a sender that is no number, where that is less than `source_max`
     text_max: int | None = None  # characters
     validity: bool = False
     schedule: bool = False
     push_reports: bool = False
     poll_reports: bool = False
     inbound: bool = False
+    content: frozenset[str] = frozenset()  # kinds of `Content`
+    poll_size: int = 1  # references in one request of `poll`
+    poll_rate: float | None = None  # requests of `poll` a second; None: no limit
 
 
 class Attempt(msgspec.Struct, frozen=True):
@@ -87,7 +100,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 class Callback(msgspec.Struct, frozen=True, kw_only=True):
     """A request that a provider makes to us; headers are asked for by their lower-case names.
 
-    `path` is what follows the provider's own prefix.
+    `path` is what follows the provider's own prefix, without the token; `remote` the address it came from.
     """
 
     method: str
@@ -95,6 +108,8 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
     query: Mapping[str, str] = {}
     headers: Mapping[str, str] = {}
     body: bytes = b""
+    remote: str | None = None
+    received_at: float | None = None
 
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,17 +137,42 @@ class Reference(msgspec.Struct, frozen=True):
     provider_ref: str | None = None
 
 
+class Money(msgspec.Struct, frozen=True):
+    """An amount as the provider says it: a balance, or a price."""
+
+    amount: Decimal
+    currency: str | None = None  # ISO 4217, None where the provider does not say
+
+
+class Token(msgspec.Struct, frozen=True):
+    """What `login` gives, and requests carry from then on; `repr` does not show it."""
+
+    value: str
+    lifetime_s: float | None = None  # from the answer on; None: until it is refused
+
+    def __repr__(self) -> str:
+        return f"Token(lifetime_s={self.lifetime_s})"
+
+
+class NotSetUp(BridgeError):
+    """The provider refuses what `setup` asks for; the text says why, without secrets."""
+
+
 class Provider(ABC):
     """The contract. One object per configured provider, made once, without state that a call changes."""
 
-    capabilities: ClassVar[Capabilities]
+    capabilities: Capabilities  # of the class: with the settings that allow most; of an object: with its own
+    callback_url: str | None = None  # where it calls us, token included; set once, before the first call; None: nowhere
 
     def __init__(self, name: str, settings: Any, references: References) -> None:
         self.name = name
         self.settings = settings
         self.references = references
-        # Messages that one request may hold here.
-        self.batch_size: int = min(self.capabilities.batch_size, settings.batch or self.capabilities.batch_size)
+
+    @cached_property
+    def batch_size(self) -> int:
+        """Messages that one request may hold here."""
+        return min(self.capabilities.batch_size, self.settings.batch or self.capabilities.batch_size)
 
     def batch_key(self, message: Message) -> object:
         """Messages with equal keys may share a request; default: any two may."""
@@ -146,17 +186,69 @@ class Provider(ABC):
     def interpret(self, response: Response, attempts: Sequence[Attempt]) -> list[Outcome]:
         """One outcome per attempt, in their order, whatever the bytes are."""
 
+    def provider_refs(self, attempts: Sequence[Attempt]) -> Sequence[str | None]:
+        """One per attempt: what the provider will call it, where we choose that; so one never answered can be found."""
+        return [None] * len(attempts)
+
     def reports(self, callback: Callback) -> Heard:
         """What a callback says. Raises BadCallback."""
         raise BadCallback(f"{self.name} takes no callbacks", status=404)
 
     def poll(self, wanted: Sequence[Reference]) -> list[Request]:
-        """Requests that ask for the fate of `wanted`; only with `poll_reports` or `lookup`."""
+        """Requests that ask for the fate of `wanted` (1..poll_size); only with `poll_reports` or `lookup`."""
         return []
 
     def heard(self, response: Response, wanted: Sequence[Reference]) -> Heard:
         """What the answer to one request of `poll` says; unknown messages give no report. `wanted` as for `poll`."""
         return Heard()
+
+    def inbox(self, since: float, now: float) -> Request | None:
+        """The request for inbound messages and reports that came between `since` and `now` (Unix seconds); None: they
+        cannot be asked for. The same may be asked, and come, again: inbound messages need a `provider_ref`.
+        """
+        return None
+
+    def inbox_of(self, response: Response) -> Heard | None:
+        """What came; None: the answer is no answer, and the same time is asked for again."""
+        return None
+
+    def balance(self) -> Request | None:
+        """The request for the account's balance; None: it cannot be asked for."""
+        return None
+
+    def balance_of(self, response: Response) -> Money | None:
+        """The balance; None: the answer does not say it."""
+        return None
+
+    def price(self, attempts: Sequence[Attempt]) -> Request | None:
+        """The request for what `attempts` would cost, which sends nothing; None: it cannot be asked for."""
+        return None
+
+    def price_of(self, response: Response) -> Money | None:
+        """What all of them cost; None: the answer does not say it."""
+        return None
+
+    def setup(self, callback_url: str, answers: Sequence[Response]) -> Request | str:
+        """The next request that has the provider call `callback_url`, after the `answers` to those before; or, with
+        nothing left to ask, a sentence: what is set up, or what a person has to do. Raises NotSetUp.
+        """
+        return f"nothing to do over the API; where callbacks are taken, enter {callback_url} with the provider"
+
+    def exports(self) -> Exports | None:
+        """The files that the provider makes ready for download; None: it does not, or not over its API."""
+        return None
+
+    def login(self) -> Request | None:
+        """The request for a token; None: requests need none."""
+        return None
+
+    def token_of(self, response: Response) -> Token | None:
+        """The token; None: it was refused, or the answer does not hold one."""
+        return None
+
+    def authorise(self, request: Request, token: Token) -> Request:
+        """The request with the token, for a provider that has `login`: as a bearer token, unless overridden."""
+        return msgspec.structs.replace(request, headers=request.headers | {"Authorization": f"Bearer {token.value}"})
 
     def answer(self, request: Request) -> Response | None:
         """The answer itself, for a provider that needs no network (`virtual`); None: send it."""
@@ -239,6 +331,17 @@ def decode(body: bytes, kind: type[T]) -> T | None:
         return decoded
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def form(body: bytes, encoding: str = "utf-8") -> dict[str, str]:
+    """The fields of a body that is application/x-www-form-urlencoded, the last of a name; none when it is not one.
+
+    Raises LookupError for an unknown encoding, and nothing else; what `encoding` cannot hold is replaced.
+    """
+    try:
+        return dict(parse_qsl(body.decode("ascii"), keep_blank_values=True, encoding=encoding, max_num_fields=200))
+    except ValueError:  # not ASCII, or too many fields
+        return {}
 
 
 def retry_after_s(response: Response) -> float | None:

@@ -118,6 +118,7 @@ class Provider(_contract.Provider):
         source_max=20,
         validity=True,
         poll_reports=True,
+        poll_size=100,
     )
 
     def build(self, attempts: Sequence[Attempt]) -> Request:
@@ -133,13 +134,9 @@ class Provider(_contract.Provider):
         return [_outcome(by_reference.get(attempt.reference)) for attempt in attempts]
 
     def poll(self, wanted: Sequence[Reference]) -> list[Request]:
-        """Asks by the provider's own references, a batch in one request."""
+        """Asks by the provider's own references, all in one request."""
         ids = [reference.provider_ref for reference in wanted if reference.provider_ref]
-        size = self.batch_size
-        return [
-            Request(method="POST", url=POLL_URL, body=_encode(ids[start : start + size]))
-            for start in range(0, len(ids), size)
-        ]
+        return [Request(method="POST", url=POLL_URL, body=_encode(ids))] if ids else []
 
     def heard(self, response: Response, wanted: Sequence[Reference]) -> Heard:
         """One report for each message that has a fate."""

@@ -2,6 +2,9 @@
 
 A message whose plan has gone on to another provider is no longer the first one's to fail: a late failure from there
 is only noted, a late delivery counts. Where the plan says so, a failure is no end but the next provider's turn.
+
+News that is not final, the message is now with the provider or meets another difficulty there, is owed to whoever asked
+for intermediate notifications.
 """
 
 from __future__ import annotations
@@ -23,10 +26,13 @@ def decide(standing: Standing, provider: str, report: Report, now: float) -> Ver
         state = State.UNKNOWN  # nobody will tell any more: our own last word
     else:
         state = merge(standing.state, report.state)
-    if state is standing.state:
+    if state is standing.state and (
+        state in FINAL or report.state is not state or report.reason in (None, standing.reason)
+    ):
         return _NOTHING
     if state not in FINAL:
-        return Verdict(state, report.reason)
+        message = standing.decode()
+        return Verdict(state, report.reason, owed_for(message, report, now) if message.intermediate else ())
     if standing.goes_on and state is not State.DELIVERED and now < standing.decode().expires_at:
         return _GOES_ON
     if state is not State.DELIVERED and report.reason is None:

@@ -3,7 +3,8 @@
 The disk holds everything that is owed; an outbox holds in memory what comes next, in order, up to a bound. Whoever
 hands it over (an SMPP session with room in its window, a callback, a mail) is a `Sink`. A sink says `confirmed`,
 `later` (it failed; it comes again after a growing delay, the others meanwhile), `returned` (it was never tried) or
-`given_up`. What is older than the account's cap is given up with a visible event.
+`given_up`. What is older than the account's cap is given up with a visible event: a line in the log, one in the
+message's timeline, and a count.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Protocol
 import structlog
 
 from bridge.message import Owed
+from bridge.reports.withdrawn import OVERTAKEN, Withdrawn
 from bridge.store import Event, Store
 from bridge.telemetry import metrics
 
@@ -28,6 +30,7 @@ _DELAY_MIN_S = 5.0
 _DELAY_MAX_S = 3600.0
 _FAILURES_TO_PAUSE = 5
 _STORE_RETRY_S = 1.0
+TOO_OLD = "too old"
 _LOOK_EVERY_S = 1.0  # at most so often is the disk looked at for what was put off
 
 
@@ -64,6 +67,7 @@ class Outbox:
         self._loading = False
         self._gone: set[int] = set()  # left memory while a load ran: what it read of them is stale
         self._confirmed: list[tuple[Owed, Event]] = []
+        self._withdrawn = Withdrawn()
         self._failures = 0  # in a row
         self._paused_until = 0.0
         self._again: asyncio.TimerHandle | None = None
@@ -93,6 +97,8 @@ class Outbox:
         for item in owed:
             if item.owed_id in self._held:
                 continue  # a load was faster
+            if item.message is not None and item.message.intermediate:
+                self._withdrawn.note(item)
             if self._on_disk or len(self._held) >= _IN_MEMORY:
                 self._on_disk = True
                 self._spills += 1
@@ -129,7 +135,10 @@ class Outbox:
         while room > 0 and self._ready:
             item = self._ready.popleft()
             if now >= item.created_at + self.kept_s:
-                self.given_up(item, "too old")
+                self.given_up(item, TOO_OLD)
+                continue
+            if self._withdrawn and (why := self._withdrawn.why(item)) is not None:
+                self._withdraw(item, why)
                 continue
             try:
                 self.sink.send(item)
@@ -138,6 +147,8 @@ class Outbox:
                 log.exception("handing_over_failed", listener=self.listener, account=self.account)
                 self.later(item, "an error on our side; see the log")
             room -= 1
+            if self._ready and self._ready[0] is item:
+                break  # returned: there is no room after all
         if self._on_disk and not self._ready:
             self._load(now)
 
@@ -147,7 +158,8 @@ class Outbox:
         if old:
             self._ready = deque(item for item in self._ready if now < item.created_at + self.kept_s)
         for item in old:
-            self.given_up(item, "too old")
+            self.given_up(item, TOO_OLD)
+        self._withdrawn.forget_old(now - self.kept_s)
 
     # --- what the sink says -----------------------------------------------------------------------------------------
 
@@ -178,7 +190,19 @@ class Outbox:
     def given_up(self, owed: Owed, why: str) -> None:
         """It will never be taken: it is forgotten, visibly."""
         log.warning("report_given_up", listener=self.listener, account=self.account, id=owed.known_id, why=why)
+        metrics.given_up.add(self.listener, self.account)
         self._forget(owed, {"at": self._clock(), "event": "report_given_up", "id": owed.known_id, "why": why})
+
+    def drop(self, address: str | None, why: str) -> None:
+        """Nothing that is owed until now for that address of the account will be taken."""
+        if address:
+            self._withdrawn.drop(address, self._clock(), why)
+
+    def _withdraw(self, owed: Owed, why: str) -> None:
+        if why == OVERTAKEN:  # the disk has forgotten it already
+            self._let_go([owed.owed_id])
+        else:
+            self.given_up(owed, why)
 
     # --- the store --------------------------------------------------------------------------------------------------
 
@@ -236,6 +260,7 @@ class Outbox:
 
     def _let_go(self, owed_ids: Sequence[int]) -> None:
         self._held.difference_update(owed_ids)
+        self._withdrawn.forget(owed_ids)
         if self._loading:
             self._gone.update(owed_ids)
 
@@ -259,6 +284,9 @@ class Outbox:
             self._gone.clear()
             self._ready.extend(fresh)
             self._held.update(item.owed_id for item in fresh)
+            for item in fresh:
+                if item.message is not None and item.message.intermediate:
+                    self._withdrawn.note(item)
             if owed and after == self._after and looks == self._looks:
                 self._after = owed[-1].owed_id
             if len(owed) < _LOAD and spills == self._spills:
@@ -348,11 +376,12 @@ class Delivery:
             oldest = await self._store.owed(outbox.listener, outbox.account, after, batch, math.inf)
             old = [item for item in oldest if now >= item.created_at + outbox.kept_s and not outbox.holds(item)]
             events: list[tuple[Owed, Event]] = [
-                (item, {"at": now, "event": "report_given_up", "id": item.known_id, "why": "too old"}) for item in old
+                (item, {"at": now, "event": "report_given_up", "id": item.known_id, "why": TOO_OLD}) for item in old
             ]
             if events:
                 log.warning("reports_given_up", listener=outbox.listener, account=outbox.account, reports=len(events),
-                            why="too old")  # fmt: skip
+                            why=TOO_OLD)  # fmt: skip
+                metrics.given_up.add(outbox.listener, outbox.account, count=len(events))
                 await self._store.handed(events)
             if len(oldest) < batch or now < oldest[-1].created_at + outbox.kept_s:
                 return

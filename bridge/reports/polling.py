@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from math import inf
+from typing import Any
 
 import structlog
 
@@ -12,6 +14,7 @@ from bridge.message import Reason, Report, State
 from bridge.providers._contract import Heard, Provider, Reference, Request
 from bridge.reports.callbacks import Hearing
 from bridge.store import Awaiting, Store
+from bridge.throttle import Bucket
 from bridge.transport import Transport
 
 log = structlog.get_logger("bridge.reports")
@@ -34,10 +37,13 @@ class Polling:
     ) -> None:
         self._provider = provider
         self._store = store
-        self._transport = transport
+        self._line = transport.line(provider)
         self._hearing = hearing
         self._clock = clock
         self._asking = asyncio.Semaphore(max(1, provider.settings.concurrency // 2))
+        can = provider.capabilities
+        self._size = can.poll_size
+        self._bucket = None if can.poll_rate is None else Bucket(can.poll_rate)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -58,7 +64,7 @@ class Polling:
         """One look at what is due; gives the seconds until the next."""
         now = self._clock()
         settings = self._provider.settings
-        due, next_due = await self._store.awaiting(self._provider.name, _ROUND, now)
+        due, next_due = await self._store.awaiting(self._provider.name, max(_ROUND, self._size), now)
         if not due:
             return _PAUSE_S if next_due is None else min(_PAUSE_S, max(0.05, next_due - now))
         late = [item.message_id for item in due if item.else_at is not None and now >= item.else_at]
@@ -77,39 +83,51 @@ class Polling:
         waiting = [item for item in due if now < item.sent_at + settings.report_timeout]
         if not waiting:
             return 0
-        await self._store.ask_again([(item.message_id, self._next_at(item, now)) for item in waiting])
+        asked, later_s = self._allowed(len(waiting), now)
+        await self._store.ask_again(
+            [(item.message_id, self._next_at(item, now)) for item in waiting[:asked]]
+            + [(item.message_id, self._end_of(item, now + later_s)) for item in waiting[asked:]]
+        )
         if self._provider.capabilities.poll_reports:
-            await self._ask(waiting)
+            await self._ask(waiting[:asked])
         return 0
 
-    def _next_at(self, item: Awaiting, now: float) -> float:
+    def _allowed(self, count: int, now: float) -> tuple[int, float]:
+        """How many of `count` messages may be asked about now, and in how many seconds others may."""
+        if self._bucket is None:
+            return count, 0.0
+        requests = self._bucket.take(-(-count // self._size), now)
+        return min(count, requests * self._size), max(1.0, self._bucket.wait_s(now))
+
+    def _end_of(self, item: Awaiting, at: float) -> float:
+        """No later than when the message is given up, or goes on to the next provider of its plan."""
         deadline: float = item.sent_at + self._provider.settings.report_timeout
-        if item.else_at is not None:
-            deadline = min(deadline, item.else_at)
+        return min(at, deadline if item.else_at is None else min(deadline, item.else_at))
+
+    def _next_at(self, item: Awaiting, now: float) -> float:
         if not self._provider.capabilities.poll_reports:
-            return deadline
-        return min(deadline, now + next_poll_s(now - item.sent_at, self._provider.settings.poll))
+            return self._end_of(item, inf)
+        return self._end_of(item, now + next_poll_s(now - item.sent_at, self._provider.settings.poll))
 
     async def _ask(self, waiting: list[Awaiting]) -> None:
         references = self._provider.references
         wanted = [
             Reference(item.message_id, references.of(item.message_id, item.step), item.provider_ref) for item in waiting
         ]
-        try:
-            requests = self._provider.poll(wanted)
-        except Exception:
-            log.exception("provider_poll_failed", provider=self._provider.name)
-            return
-        await asyncio.gather(*(self._ask_one(request, wanted) for request in requests))
+        questions: list[Coroutine[Any, Any, None]] = []
+        for start in range(0, len(wanted), self._size):
+            some = wanted[start : start + self._size]
+            try:
+                questions += [self._ask_one(request, some) for request in self._provider.poll(some)]
+            except Exception:
+                log.exception("provider_poll_failed", provider=self._provider.name)
+        await asyncio.gather(*questions)
 
     async def _ask_one(self, request: Request, wanted: list[Reference]) -> None:
         provider = self._provider
         async with self._asking:
             try:
-                response = provider.answer(request)
-                if response is None:
-                    response = await self._transport.send(request, timeout_s=provider.settings.timeout)
-                heard: Heard = provider.heard(response, wanted)
+                heard: Heard = provider.heard(await self._line.ask(request), wanted)
             except TransportError as error:
                 log.info("poll_failed", provider=provider.name, error=str(error))
                 return

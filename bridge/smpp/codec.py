@@ -115,6 +115,11 @@ class Framer:
         """Octets that wait to be iterated."""
         return len(self._buffer) - self._position
 
+    @property
+    def unread(self) -> bytes:
+        """A copy of these octets."""
+        return bytes(self._buffer[self._position :])
+
     def __iter__(self) -> Iterator[Pdu | PduError]:
         buffer = self._buffer
         while len(buffer) - self._position >= 4:

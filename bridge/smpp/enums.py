@@ -6,6 +6,7 @@ Where 5.0 renamed a thing, the 3.4 name stands here.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from enum import IntEnum
 from typing import Final, Literal
 
@@ -195,14 +196,22 @@ class Tag(IntEnum):
 
 
 # Octets that a TLV of a submission must have. Only tags that the specification lists for submissions (3.4 §4.4.1,
-# §4.5.1, §4.7.1): a TLV that is not meant for the PDU is ignored whatever it holds (3.4 §3.3).
-SUBMISSION_TLV_OCTETS: Final[dict[int, tuple[int, ...]]] = {
+# §4.5.1, §4.7.1; 5.0 §4.2.5): a TLV that is not meant for the PDU is ignored whatever it holds (3.4 §3.3).
+SUBMISSION_TLV_OCTETS: Final[dict[int, Container[int]]] = {
     Tag.DEST_ADDR_SUBUNIT: (1,),
+    Tag.DEST_NETWORK_TYPE: (1,),
+    Tag.DEST_BEARER_TYPE: (1,),
+    Tag.DEST_TELEMATICS_ID: (1, 2),  # 2; its twin of the source has 1, and clients make them alike
     Tag.SOURCE_ADDR_SUBUNIT: (1,),
+    Tag.SOURCE_NETWORK_TYPE: (1,),
+    Tag.SOURCE_BEARER_TYPE: (1,),
+    Tag.SOURCE_TELEMATICS_ID: (1, 2),
     Tag.QOS_TIME_TO_LIVE: (4,),
     Tag.PAYLOAD_TYPE: (1,),
     Tag.MS_MSG_WAIT_FACILITIES: (1,),
     Tag.PRIVACY_INDICATOR: (1,),
+    Tag.SOURCE_SUBADDRESS: range(2, 24),
+    Tag.DEST_SUBADDRESS: range(2, 24),
     Tag.USER_MESSAGE_REFERENCE: (2,),
     Tag.USER_RESPONSE_CODE: (1,),
     Tag.SOURCE_PORT: (2,),
@@ -212,10 +221,20 @@ SUBMISSION_TLV_OCTETS: Final[dict[int, tuple[int, ...]]] = {
     Tag.SAR_TOTAL_SEGMENTS: (1,),
     Tag.SAR_SEGMENT_SEQNUM: (1,),
     Tag.CALLBACK_NUM_PRES_IND: (1,),
+    Tag.CALLBACK_NUM_ATAG: range(66),
+    Tag.CALLBACK_NUM: range(4, 20),
     Tag.NUMBER_OF_MESSAGES: (1,),
     Tag.SET_DPF: (1,),
     Tag.MORE_MESSAGES_TO_SEND: (1,),
     Tag.USSD_SERVICE_OP: (1,),
+    Tag.BILLING_IDENTIFICATION: range(1, 1025),
+    Tag.SOURCE_NETWORK_ID: range(6, 66),  # 7 with its NUL
+    Tag.DEST_NETWORK_ID: range(6, 66),
+    Tag.SOURCE_NODE_ID: (6,),
+    Tag.DEST_NODE_ID: (6,),
+    Tag.DEST_ADDR_NP_RESOLUTION: (1,),
+    Tag.DEST_ADDR_NP_INFORMATION: (10,),
+    Tag.DEST_ADDR_NP_COUNTRY: range(1, 6),
     Tag.DISPLAY_TIME: (1,),
     Tag.SMS_SIGNAL: (2,),
     Tag.MS_VALIDITY: (1, 4),  # 4: 5.0

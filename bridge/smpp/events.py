@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from bridge.smpp.enums import Status
+from bridge.smpp.enums import CommandId, Status
 from bridge.smpp.pdus import BindReceiver, BindTransceiver, BindTransmitter, Pdu, SubmitSm
 
 Bind = BindReceiver | BindTransmitter | BindTransceiver
@@ -38,10 +38,11 @@ class Requested(msgspec.Struct, frozen=True, gc=False):
 
 
 class Delivered(msgspec.Struct, frozen=True):
-    """The response to a `deliver`; `status` 0 or the error of the peer."""
+    """The response to a `deliver`, of this command; `status` 0 or the error of the peer."""
 
     token: Any
     status: int
+    command: int = CommandId.DELIVER_SM_RESP
 
 
 class DeliveryFailed(msgspec.Struct, frozen=True):

@@ -1,7 +1,8 @@
 """Delivery receipts: the text of 3.4 Appendix B, and the TLVs that say the same (3.4 §5.3.2.12, .31, .35).
 
-The text is not normative, so it is written exactly as the strictest readers want it (one order, single spaces, a
-seven-letter `stat`, three characters of `err`) and read as leniently as can be.
+The text is not normative, so by default it is written exactly as the strictest readers want it (one order, single
+spaces, a seven-letter `stat`, three characters of `err`), it can be written as others have it, and it is read as
+leniently as can be.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Literal
 
 import msgspec
 
@@ -28,9 +30,12 @@ WORDS: dict[int, str] = {
     MessageState.REJECTED: "REJECTD",
     MessageState.SKIPPED: "SKIPPED",
 }
+# How an error code is written: digits, or as many as it takes; hexadecimal holds more in two.
+ErrorForm = Literal["dec3", "dec2", "dec", "hex3", "hex2", "none"]
 _STATES = {word: MessageState(state) for state, word in WORDS.items() if state != MessageState.SCHEDULED}
 _STATE_OCTETS = {int(state): bytes((state,)) for state in MessageState}
-_TEXT_MAX = 20
+TEXT_MAX = 20  # characters of the message, in Appendix B
+_ERROR_MAX = 3
 _GSM_NETWORK = 3  # network type of network_error_code (3.4 §5.3.2.31)
 # The ASCII that is the same octet in the GSM default alphabet: a reader may take data_coding 0 for either.
 _SAFE = frozenset(map(chr, range(0x20, 0x7F))) - set("$@[\\]^_`{|}~")
@@ -57,21 +62,52 @@ class Receipt(msgspec.Struct, frozen=True):
 
 
 def receipt_text(
-    message_id: str, state: int, *, submitted_at: float, done_at: float, error: str = "000", text: str = ""
+    message_id: str,
+    state: int,
+    *,
+    submitted_at: float,
+    done_at: float,
+    error: str | None = "000",
+    text: str = "",
+    parts: int = 1,
+    counts: bool = True,
+    seconds: bool = False,
+    characters: int | None = TEXT_MAX,
+    label: str = "text",
 ) -> str:
-    """The text of a receipt for one message: ASCII, dates in UTC to the minute, the message's first 20 characters.
+    """The text of a receipt, ASCII, dates in UTC; without anything else said the one of Appendix B.
 
-    `error` is cut or padded to three characters. Raises ValueError for a `state` that 5.0 §4.7.15 does not have.
+    `error` stands as it is, at most three characters of it (`error_text` makes it of a code); None: no `err`.
+    `parts`: short messages that the receipt is for; `counts`: whether `sub` and `dlvrd` stand there; `seconds`: dates
+    have them; `characters`: how much of the message follows `label`, None: neither of both.
+    Raises ValueError for a `state` that 5.0 §4.7.15 does not have.
     """
     word = WORDS.get(state)
     if word is None:
         raise ValueError(f"{state} is not a message_state")
-    delivered = 1 if state == MessageState.DELIVERED else 0
+    date = _date_with_seconds if seconds else _date
+    counted = ""
+    if counts:
+        counted = f" sub:{parts:03d} dlvrd:{parts if state == MessageState.DELIVERED else 0:03d}"
+    failed = "" if error is None else f" err:{error[:_ERROR_MAX]}"
+    shown = "" if characters is None else f" {label}:{_plain(text[:characters])}"
     return (
-        f"id:{message_id} sub:001 dlvrd:{delivered:03d}"
-        f" submit date:{_date(submitted_at)} done date:{_date(done_at)}"
-        f" stat:{word} err:{error[:3].rjust(3, '0')} text:{_plain(text[:_TEXT_MAX])}"
+        f"id:{message_id}{counted} submit date:{date(submitted_at)} done date:{date(done_at)}"
+        f" stat:{word}{failed}{shown}"
     )
+
+
+@lru_cache(maxsize=1024)
+def error_text(code: int, form: ErrorForm) -> str | None:
+    """A code from 0 up as `err` shows it, the highest where it is too large for the form; None: there is no `err`."""
+    if form == "none":
+        return None
+    if form == "dec":
+        return str(min(code, 999))
+    width = int(form[-1])
+    if form.startswith("hex"):
+        return f"{min(code, 16**width - 1):0{width}X}"
+    return f"{min(code, 10**width - 1):0{width}d}"
 
 
 def parse_receipt(text: str) -> Receipt | None:
@@ -124,6 +160,11 @@ def receipt_tlvs(message_id: str, state: int, network_error: int | None = None) 
 
 def _date(at: float) -> str:
     return _minute(int(at // 60))
+
+
+def _date_with_seconds(at: float) -> str:
+    minute, second = divmod(int(at), 60)
+    return f"{_minute(minute)}{second:02d}"
 
 
 @lru_cache(maxsize=1024)

@@ -18,7 +18,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
-from bridge.smpp.enums import CommandId, Status
+from bridge.smpp.enums import CommandId, Status, answer_id
 
 
 class State(IntEnum):
@@ -44,7 +44,7 @@ class Do(IntEnum):
     ALIVE = 4  # answer enquire_link
     UNBIND = 5  # answer unbind once everything else is answered
     TURN_AWAY = 6  # answer unbind with RINVBNDSTS, then close
-    SETTLE = 7  # a response to our deliver_sm
+    SETTLE = 7  # a response to our deliver_sm or data_sm
     FAIL = 8  # a generic_nack to something of ours
     LEAVE = 9  # a response to our unbind: close
     PASS = 10  # nothing more than a sign of life
@@ -81,6 +81,7 @@ _ROWS: Final[dict[CommandId, tuple[_Cell, ...]]] = {
     CommandId.ALERT_NOTIFICATION:  (Do.NACK,      Do.NACK,      Do.NACK,      Do.NACK,      Do.NACK,      Do.NACK),
     CommandId.OUTBIND:             (Do.NACK,      Do.NACK,      Do.NACK,      Do.NACK,      Do.NACK,      Do.NACK),
     CommandId.DELIVER_SM_RESP:     (Do.IGNORE,    Do.IGNORE,    Do.SETTLE,    Do.SETTLE,    Do.SETTLE,    Do.SETTLE),
+    CommandId.DATA_SM_RESP:        (Do.IGNORE,    Do.IGNORE,    Do.SETTLE,    Do.SETTLE,    Do.SETTLE,    Do.SETTLE),
     CommandId.ENQUIRE_LINK_RESP:   (Do.IGNORE,    Do.PASS,      Do.PASS,      Do.PASS,      Do.PASS,      Do.PASS),
     CommandId.UNBIND_RESP:         (Do.IGNORE,    Do.IGNORE,    Do.IGNORE,    Do.IGNORE,    Do.LEAVE,     Do.IGNORE),
     CommandId.GENERIC_NACK:        (Do.IGNORE,    Do.FAIL,      Do.FAIL,      Do.FAIL,      Do.FAIL,      Do.FAIL),
@@ -89,7 +90,6 @@ _ROWS: Final[dict[CommandId, tuple[_Cell, ...]]] = {
     CommandId.BIND_TRANSCEIVER_RESP:        (Do.IGNORE,) * 6,
     CommandId.SUBMIT_SM_RESP:               (Do.IGNORE,) * 6,
     CommandId.SUBMIT_MULTI_RESP:            (Do.IGNORE,) * 6,
-    CommandId.DATA_SM_RESP:                 (Do.IGNORE,) * 6,
     CommandId.QUERY_SM_RESP:                (Do.IGNORE,) * 6,
     CommandId.CANCEL_SM_RESP:               (Do.IGNORE,) * 6,
     CommandId.REPLACE_SM_RESP:              (Do.IGNORE,) * 6,
@@ -105,3 +105,14 @@ TABLE: Final[dict[tuple[int, int], _Cell]] = {
 # Whom we called is as anybody who is not bound, but that it may not bind to send alone.
 TABLE.update({(State.OUTBOUND, command): TABLE[State.OPEN, command] for command in _ROWS})
 TABLE[State.OUTBOUND, CommandId.BIND_TRANSMITTER] = _WRONG
+
+
+def refusal_of(state: State, command_id: int, status: Status) -> tuple[int, Status]:
+    """What answers a request that is malformed in the way of `status`: command_id and command_status.
+
+    A PDU out of its place is that first, whatever is in it: nothing else of it means anything there.
+    """
+    cell = TABLE.get((state, command_id))
+    if cell is Do.NACK:
+        return CommandId.GENERIC_NACK, Status.RINVBNDSTS
+    return answer_id(command_id), cell if isinstance(cell, Status) else status

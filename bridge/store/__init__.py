@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from bridge.message import Inbound, Message, Owed, Plan, Reason, Report, State, owed_for
+from bridge.message import Inbound, Message, Owed, Plan, Reason, Report, State, Usage, owed_for
 
 Event = dict[str, Any]  # one step of a timeline: at, event, and what belongs to it
 
@@ -125,10 +125,11 @@ class Standing(msgspec.Struct, frozen=True, gc=False):
     lane: str
     goes_on: bool  # a failure is not the end: the plan has a next provider for it
     decode: Callable[[], Message]
+    reason: Reason | None = None
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
-    """What a report changes: the new state (None: nothing), its reason, and who is to be told."""
+    """What a report changes: the state and its reason (None: nothing), and who is to be told."""
 
     state: State | None
     reason: Reason | None = None
@@ -164,11 +165,23 @@ class Store(Protocol):
     def parts(self) -> list[Message]:
         """Parts that wait for the rest of their message, oldest first (at start)."""
 
+    def usage(self) -> list[Usage]:
+        """What accounts have used of their quotas (at start)."""
+
+    def keep_usage(self, gather: Callable[[], Sequence[Usage]]) -> asyncio.Future[None]:
+        """Keeps what accounts have used, before whatever is kept after it.
+
+        `gather` is asked when the write begins, so that one write does for many messages; perhaps more than once.
+        """
+
     def begin(self, message_ids: Sequence[int]) -> asyncio.Future[None]:
         """Notes that attempts start now, for providers that would send a repeated message twice."""
 
     def lanes(self) -> asyncio.Future[list[str]]:
         """The lanes of messages that are not final."""
+
+    def depths(self) -> asyncio.Future[dict[str, int]]:
+        """How many messages wait for each lane, on disk and in memory; it looks at each of them."""
 
     def settle(self, settlements: Sequence[Settlement]) -> asyncio.Future[list[Owed]]:
         """Keeps what came of attempts; gives what is owed now."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bridge.errors import StoreUnavailable
-from bridge.message import FINAL, Inbound, Message, Owed, Report, State
+from bridge.message import FINAL, Inbound, Message, Owed, Reason, Report, State, Usage
 from bridge.store import (
     Alter,
     Awaiting,
@@ -180,6 +180,18 @@ class SqliteStore:
         """Parts that wait for the rest of their message, oldest first."""
         return [message_from_bytes(body) for (body,) in self._connection.execute(SQL["waiting_parts"])]
 
+    def usage(self) -> list[Usage]:
+        """What accounts have used of their quotas."""
+        return self._connection.execute(SQL["usage"]).fetchall()
+
+    def keep_usage(self, gather: Callable[[], Sequence[Usage]]) -> asyncio.Future[None]:
+        """Keeps what accounts have used, before whatever is kept after it."""
+
+        def run(cursor: sqlite3.Cursor) -> None:
+            cursor.executemany(SQL["keep_usage"], gather())
+
+        return self._writer.write(run)
+
     # --- out ----------------------------------------------------------------------------------------------------
 
     def claim(self, lane: str, limit: int, now: float) -> asyncio.Future[tuple[list[Queued], float | None]]:
@@ -214,6 +226,10 @@ class SqliteStore:
     def lanes(self) -> asyncio.Future[list[str]]:
         """The lanes of messages that are not final."""
         return self._read(lambda connection: [row[0] for row in connection.execute(SQL["lanes"])])
+
+    def depths(self) -> asyncio.Future[dict[str, int]]:
+        """How many messages wait for each lane."""
+        return self._read(lambda connection: dict(connection.execute(SQL["depths"]).fetchall()))
 
     def settle(self, settlements: Sequence[Settlement]) -> asyncio.Future[list[Owed]]:
         """Keeps what came of attempts; gives what is owed now."""
@@ -329,6 +345,7 @@ class SqliteStore:
         else:
             cursor.execute(SQL["finish"], (int(verdict.state), plain(verdict.reason), now, line, message_id))
             self.queued -= stage <= Stage.LEASED
+        if verdict.owed:
             self._owe(cursor, message_id, verdict.owed)
             recorded.owed += verdict.owed
 
@@ -348,10 +365,10 @@ class SqliteStore:
                 row = cursor.execute(SQL["standing_by_leg"], (report.provider_ref, provider)).fetchone()
         if row is None:
             return None, 0, 0
-        message_id, number, lane, body, stage, else_at = row
+        message_id, number, lane, body, stage, else_at, reason = row
         self._sent.pop(message_id, None)
-        goes_on = else_at is not None
-        return Standing(STATES[number], lane, goes_on, lambda: message_from_bytes(body)), message_id, stage
+        goes_on, known = else_at is not None, Reason(reason) if reason else None
+        return Standing(STATES[number], lane, goes_on, lambda: message_from_bytes(body), known), message_id, stage
 
     def go_on(self, message_ids: Sequence[int], now: float) -> asyncio.Future[list[str]]:
         """Queues messages with a provider, whose time there is over, for their plan's next one; gives those lanes."""
@@ -392,6 +409,9 @@ class SqliteStore:
         return self._writer.write(run, len(inbound))
 
     def _owe(self, cursor: sqlite3.Cursor, message_id: int | None, owed: Sequence[Owed]) -> None:
+        message, report = (owed[0].message, owed[0].report) if owed else (None, None)
+        if message is not None and message.intermediate and report is not None and report.state in FINAL:
+            _forget_news(cursor, message_id)
         for number, item in enumerate(owed, self._next_owed):
             item.owed_id = number
         self._next_owed += len(owed)
@@ -512,3 +532,10 @@ class SqliteStore:
     def _accepted_at(self, message_id: int) -> float:
         (body,) = self._connection.execute(SQL["body"], (message_id,)).fetchone()
         return message_from_bytes(body).accepted_at
+
+
+def _forget_news(cursor: sqlite3.Cursor, message_id: int | None) -> None:
+    """The end of a message is to be told: what is not final is no news of it any more."""
+    for *key, body in cursor.execute(SQL["owed_of"], (message_id,)).fetchall():
+        if report_from_bytes(body).state not in FINAL:
+            cursor.execute(SQL["handed"], key)

@@ -47,6 +47,13 @@ refused = Count("smsbridge_refused_messages", "Messages refused.", ("listener", 
 attempts = Count("smsbridge_attempts", "Sends, by what came of them.", ("provider", "outcome"))
 reports = Count("smsbridge_reports", "Reports heard, by state.", ("provider", "state"))
 handed = Count("smsbridge_handed", "Reports and inbound messages confirmed.", ("listener",))
+smpp_responses = Count(
+    "smsbridge_smpp_responses",
+    "SMPP responses by status; `out`: ours to the client, `in`: the client's to us. No account: before a bind.",
+    ("account", "direction", "command", "status"),
+)
+smpp_binds = Gauge("smsbridge_smpp_binds", "SMPP clients bound now.", ("account",), registry=registry)
+given_up = Count("smsbridge_given_up", "Reports and inbound messages given up.", ("listener", "account"))
 queued = Gauge("smsbridge_queued_messages", "Messages not yet with a provider.", registry=registry)
 owed = Gauge("smsbridge_owed_reports", "Reports waiting in memory to be handed over.", registry=registry)
 commits = Gauge("smsbridge_store_commits", "Commits since start.", registry=registry)

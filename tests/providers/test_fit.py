@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bridge.message import Message, Reason
+from bridge.message import Content, Message, Reason
 from bridge.providers import Capabilities, fit
 
 EVERYTHING = Capabilities(binary=True, flash=True)
@@ -62,6 +62,34 @@ def test_numeric_sender_stays_where_only_numbers_are_taken() -> None:
 def test_sender_is_refused_beyond_the_limit(source: str, too_long: bool) -> None:
     given = message(text="a", source=source)
     assert fit(given, Capabilities(source_max=11)) == (Reason.INVALID_SOURCE if too_long else given)
+
+
+@pytest.mark.parametrize(
+    ("source", "too_long"), [("Elevenchars", False), ("Twelve_chars", True), ("9" * 15, False), ("9" * 16, True)]
+)
+def test_alphanumeric_sender_may_have_a_limit_of_its_own(source: str, too_long: bool) -> None:
+    given = message(text="a", source=source)
+    can = Capabilities(source_max=15, alphanumeric_max=11)
+    assert fit(given, can) == (Reason.INVALID_SOURCE if too_long else given)
+
+
+PHOTO = Content(kind="photo", url="https://example.com/a.png")
+
+
+def test_content_that_is_carried_stays() -> None:
+    given = message(content=PHOTO)
+    assert fit(given, Capabilities(content=frozenset({"photo"}))) is given
+
+
+@pytest.mark.parametrize("text", [None, ""])
+def test_content_that_is_not_carried_is_refused_without_a_text(text: str | None) -> None:
+    given = message(text=text, content=PHOTO)
+    assert fit(given, Capabilities(content=frozenset({"video"}))) is Reason.UNSUPPORTED
+
+
+def test_content_that_is_not_carried_leaves_its_text() -> None:
+    given = message(text="see example.com", content=PHOTO)
+    assert fit(given, Capabilities()) == replace(given, content=None)
 
 
 def test_both_are_left_out_at_once() -> None:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import typer
-from prometheus_client import Metric
+from prometheus_client import Gauge, Metric
 
 from bridge import cli, message, providers
 from bridge.listeners.http import translate as http
@@ -27,6 +27,7 @@ from bridge.telemetry import metrics
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from shape.declared_tables import tables
 from shape.settings_tables import tables_of_settings
 
 ROOT = Path(__file__).parents[2]
@@ -176,8 +177,10 @@ def _exposed(metric: Metric) -> str:
 
 
 def _labels(metric: Metric) -> tuple[str, ...]:
-    counts = [each for each in vars(metrics).values() if isinstance(each, metrics.Count)]
-    return next((count._labels for count in counts if count._name == metric.name), ())
+    known = vars(metrics).values()
+    labels = {each._name: each._labels for each in known if isinstance(each, metrics.Count)}
+    labels |= {each._name: each._labelnames for each in known if isinstance(each, Gauge)}
+    return labels.get(metric.name, ())
 
 
 # --- commands -----------------------------------------------------------------------------------------------------
@@ -190,7 +193,16 @@ def command_group() -> Any:
 
 def commands() -> str:
     """Every command: what it does, its arguments and its options."""
-    return "\n\n".join(_command(name, each) for name, each in command_group().commands.items())
+    return "\n\n".join(_command(name, each) for name, each in _flat(command_group().commands))
+
+
+def _flat(known: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Each command with its name, those of groups with the name of their group before it."""
+    for name, each in known.items():
+        if hasattr(each, "commands"):
+            yield from _flat(each.commands, f"{before}{name} ")
+        else:
+            yield before + name, each
 
 
 def _command(name: str, command: Any) -> str:
@@ -218,6 +230,11 @@ def settings() -> str:
     )
 
 
+def declaration() -> str:
+    """Every key of a declared provider, every variable and every filter."""
+    return "\n\n".join(f"## {title}\n\n{text}\n\n{table(columns, rows)}" for title, text, columns, rows in tables())
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "states": states,
     "reasons": reasons,
@@ -229,6 +246,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "metrics": metric_names,
     "commands": commands,
     "settings": settings,
+    "declaration": declaration,
 }
 
 

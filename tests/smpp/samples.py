@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from bridge.smpp.codec import Framer, encode, fields_of
-from bridge.smpp.enums import RESPONSE_BIT
+from bridge.smpp.enums import RESPONSE_BIT, SUBMISSION_TLV_OCTETS, Tag
 from bridge.smpp.events import Bind, BindRequested
 from bridge.smpp.fields import (
     Counted,
@@ -94,8 +94,15 @@ def _values(kind: Kind) -> st.SearchStrategy[Any]:
             return st.lists(st.builds(UnsuccessSme, octet, octet, c_string(21), u32), max_size=9).map(tuple)
 
 
-# Vendor tags, which have no prescribed length.
-tlvs = st.lists(st.tuples(st.integers(0x1400, 0x3FFF), st.binary(max_size=300)), max_size=4).map(tuple)
+def _tlv(tag: int) -> st.SearchStrategy[tuple[int, bytes]]:
+    """A TLV that a submission may have, too."""
+    allowed = SUBMISSION_TLV_OCTETS.get(tag, range(300))
+    lengths = st.sampled_from([octets for octets in range(1025) if octets in allowed])
+    return lengths.flatmap(lambda size: st.tuples(st.just(tag), st.binary(min_size=size, max_size=size)))
+
+
+# Every tag there is, vendors' and unknown ones, repeated or not, in any order.
+tlvs = st.lists((st.sampled_from(sorted(Tag)) | st.integers(0, 0xFFFF)).flatmap(_tlv), max_size=4).map(tuple)
 
 
 def pdus_of(kind: type[Pdu]) -> st.SearchStrategy[Pdu]:

@@ -7,7 +7,9 @@ from bridge.smpp.enums import (
     MessageState,
     Status,
     Tag,
+    Version,
     answer_id,
+    status_for,
     version_of,
 )
 
@@ -46,6 +48,42 @@ def test_numbers_that_peers_rely_on() -> None:
 def test_only_known_tags_have_a_length() -> None:
     assert set(SUBMISSION_TLV_OCTETS) <= set(Tag)
     assert Tag.MESSAGE_PAYLOAD not in SUBMISSION_TLV_OCTETS
+
+
+@pytest.mark.parametrize(
+    ("tag", "shortest", "longest"),
+    [
+        (Tag.SOURCE_SUBADDRESS, 2, 23),
+        (Tag.DEST_SUBADDRESS, 2, 23),
+        (Tag.CALLBACK_NUM, 4, 19),
+        (Tag.CALLBACK_NUM_ATAG, 0, 65),
+        (Tag.BILLING_IDENTIFICATION, 1, 1024),
+        (Tag.SOURCE_NETWORK_ID, 6, 65),
+        (Tag.DEST_ADDR_NP_COUNTRY, 1, 5),
+        (Tag.DEST_ADDR_NP_INFORMATION, 10, 10),
+        (Tag.QOS_TIME_TO_LIVE, 4, 4),
+        (Tag.SAR_MSG_REF_NUM, 2, 2),
+        (Tag.SAR_TOTAL_SEGMENTS, 1, 1),
+    ],
+)
+def test_the_lengths_that_a_tlv_may_have(tag: Tag, shortest: int, longest: int) -> None:
+    allowed = [octets for octets in range(1100) if octets in SUBMISSION_TLV_OCTETS[tag]]
+    assert allowed == list(range(shortest, longest + 1))
+
+
+@pytest.mark.parametrize(
+    ("version", "status", "answer"),
+    [
+        ("5.0", Status.RINVDCS, Status.RINVDCS),
+        ("3.4", Status.RINVDCS, Status.RSUBMITFAIL),
+        ("3.3", Status.RINVBCASTCHANIND, Status.RSUBMITFAIL),
+        ("3.4", Status.RUNKNOWNERR, Status.RUNKNOWNERR),
+        ("3.4", 0x113, 0x113),
+        ("3.3", 0x400, 0x400),
+    ],
+)
+def test_the_status_for_a_version(version: Version, status: int, answer: int) -> None:
+    assert status_for(version, status) == answer
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,12 @@ from hypothesis import strategies as st
 from smpp.samples import BINDS, DELIVER, SUBMIT, VECTORS, Vector, asked, bound, in_state, opened, pdus_of, sent
 
 from bridge.smpp.codec import decode, encode
-from bridge.smpp.enums import CommandId, Status, Tag, answer_id
+from bridge.smpp.enums import SUBMISSION_TLV_OCTETS, CommandId, Status, Tag, answer_id
 from bridge.smpp.events import (
     Bind,
     BindRequested,
     Closed,
+    Delivered,
     DeliveryFailed,
     Event,
     Malformed,
@@ -248,6 +249,14 @@ def test_a_full_window_stops_reading_and_not_answering() -> None:
     assert session.wants_data
 
 
+def test_what_waits_behind_a_full_window_is_bounded_and_not_looked_at() -> None:
+    session = bound(window=1)
+    assert len(session.receive(encode(SUBMIT, 1) * 2, 0.0)) == 1
+    assert session.receive(encode(SUBMIT, 3), 0.0) == []
+    assert session.pending_submits == 1
+    assert session.receive(bytes(BACKLOG_MAX), 0.0) == [Closed("backlog")]
+
+
 @pytest.mark.parametrize(
     ("request_pdu", "response"),
     [
@@ -289,6 +298,20 @@ def test_a_3_3_peer_gets_no_tlvs() -> None:
     assert sent(session) == [DataSmResp(sequence=3, message_id="9"), DeliverSm(sequence=1, short_message=b"id:1")]
 
 
+def test_a_data_sm_to_the_peer_is_answered_like_a_deliver_sm() -> None:
+    session = bound()
+    pdu = DataSm(esm_class=4, tlvs=((Tag.MESSAGE_PAYLOAD, b"id:1"),))
+    for token in ("taken", "refused", "garbled"):
+        session.deliver(pdu, token, 1.0)
+    assert [type(each) for each in sent(session)] == [DataSm] * 3
+    assert session.receive(encode(DataSmResp(sequence=1)), 2.0) == [Delivered("taken", 0, CommandId.DATA_SM_RESP)]
+    refused = Delivered("refused", 0x64, CommandId.DATA_SM_RESP)
+    assert session.receive(encode(DataSmResp(sequence=2, status=0x64)), 2.0) == [refused]
+    unterminated = pack_header(17, CommandId.DATA_SM_RESP, 0, 3) + b"x"
+    assert session.receive(unterminated, 2.0)[1:] == [Delivered("garbled", 0, CommandId.DATA_SM_RESP)]
+    assert session.to_write() == b""
+
+
 def test_answers_after_the_end_go_nowhere() -> None:
     session = bound()
     session.receive(encode(SUBMIT), 1.0)
@@ -317,6 +340,30 @@ def test_a_malformed_request_is_answered_and_the_session_lives_on() -> None:
     assert (events[0].command_id, events[0].status) == (CommandId.SUBMIT_SM, Status.RINVSRCADR)
     assert events[1:] == [Submitted(decode(encode(SUBMIT, 6)))]  # type: ignore[arg-type]
     assert sent(session) == [SubmitSmResp(sequence=5, status=Status.RINVSRCADR)]
+
+
+def test_a_malformed_request_out_of_place_is_answered_as_out_of_place() -> None:
+    session = opened()
+    broken = pack_header(18, CommandId.SUBMIT_SM, 0, 5) + b"xx"
+    (event,) = session.receive(broken, 1.0)
+    assert isinstance(event, Malformed)
+    assert event.status is Status.RINVBNDSTS
+    assert sent(session) == [SubmitSmResp(sequence=5, status=Status.RINVBNDSTS)]
+    assert session.state is State.OPEN
+
+
+@pytest.mark.parametrize("stray", [b"\xff", b"\xff\xff\xff\xff\xff"])
+def test_the_header_of_a_response_counts_whatever_its_body_is(stray: bytes) -> None:
+    session = bound()
+    settled = session.deliver(DELIVER, "a", 0.0), session.deliver(DELIVER, "b", 0.0)
+    session.unbind(0.0)
+    answers = [(CommandId.DELIVER_SM_RESP, settled[0]), (CommandId.GENERIC_NACK, settled[1])]
+    answers.append((CommandId.UNBIND_RESP, 3))
+    session.to_write()
+    octets = b"".join(pack_header(16 + len(stray), command, 0, number) + stray for command, number in answers)
+    events = [event for event in session.receive(octets, 1.0) if not isinstance(event, Malformed)]
+    assert events == [Delivered("a", 0), DeliveryFailed("b", "nack", 0), Closed("unbound")]
+    assert session.to_write() == b""
 
 
 def test_an_unknown_command_is_nacked_and_skipped() -> None:
@@ -370,6 +417,26 @@ def test_any_vectors_in_any_order_and_pieces_leave_a_session_in_good_order(
     assert all(pdu.command & 0x80000000 for pdu in sent(session))
 
 
+@pytest.mark.parametrize("state", sorted({state for state, _ in TABLE}))
+def test_every_vector_fed_octet_by_octet_is_what_it_is_at_once(state: State) -> None:
+    for vector in VECTORS:
+        at_once, piecewise = in_state(state), in_state(state)
+        expected = at_once.receive(vector.octets, 1.0)
+        found = [event for octet in vector.octets for event in piecewise.receive(bytes((octet,)), 1.0)]
+        assert (found, piecewise.state) == (expected, at_once.state), vector.source
+        assert piecewise.to_write() == at_once.to_write()
+
+
+@pytest.mark.parametrize("tag", sorted(SUBMISSION_TLV_OCTETS))
+def test_a_tlv_of_a_wrong_length_is_refused_and_the_session_lives_on(tag: Tag) -> None:
+    session = bound()
+    wrong = encode(SubmitSm(sequence=5, tlvs=((tag, bytes(1100)),)))
+    (event,) = session.receive(wrong, 1.0)
+    assert isinstance(event, Malformed)
+    assert sent(session) == [SubmitSmResp(sequence=5, status=Status.RINVPARLEN)]
+    assert session.receive(encode(SUBMIT), 1.0) == [Submitted(SUBMIT)]
+
+
 @given(st.binary(max_size=300), st.integers(0, 0xFFFFFFFF))
 def test_any_octets_leave_a_session_in_good_order(data: bytes, command: int) -> None:
     session = bound()
@@ -383,3 +450,13 @@ def test_each_request_has_one_reaction(pdu: Pdu) -> None:
     session = bound()
     (event,) = session.receive(encode(pdu), 1.0)
     assert (event == Requested(pdu)) == (session.to_write() == b"")
+
+
+def test_octets_that_were_not_handled_can_be_looked_at() -> None:
+    session = bound(window=1)
+    rest = encode(SUBMIT, 2) + b"\0\0\0"
+    session.receive(encode(SUBMIT, 1) + rest, 1.0)
+    assert session.unread() == rest
+    session.submitted(1, "1")
+    session.receive(b"", 1.0)
+    assert session.unread() == b"\0\0\0"

@@ -3,7 +3,7 @@
 import pytest
 
 from bridge.smpp.enums import RESPONSE_BIT, CommandId, Status
-from bridge.smpp.states import TABLE, Do, State
+from bridge.smpp.states import TABLE, Do, State, refusal_of
 
 BOUND_OR_LATER = (State.BOUND_TX, State.BOUND_RX, State.BOUND_TRX, State.UNBINDING, State.UNBOUND)
 READING = (State.OPEN, State.OUTBOUND, *BOUND_OR_LATER)
@@ -71,11 +71,31 @@ def test_no_response_is_ever_answered() -> None:
     assert all(cell in silent for (_, command), cell in TABLE.items() if command & RESPONSE_BIT)
 
 
-def test_deliver_sm_resp_counts_where_deliver_sm_was_possible() -> None:
-    settled = {state for state in READING if TABLE[state, CommandId.DELIVER_SM_RESP] is Do.SETTLE}
+@pytest.mark.parametrize("response", [CommandId.DELIVER_SM_RESP, CommandId.DATA_SM_RESP])
+def test_a_response_counts_where_a_delivery_was_possible(response: CommandId) -> None:
+    settled = {state for state in READING if TABLE[state, response] is Do.SETTLE}
     assert settled == {State.BOUND_RX, State.BOUND_TRX, State.UNBINDING, State.UNBOUND}
 
 
 def test_unbind_resp_ends_only_what_we_unbound() -> None:
     assert TABLE[State.UNBINDING, CommandId.UNBIND_RESP] is Do.LEAVE
     assert all(TABLE[s, CommandId.UNBIND_RESP] is Do.IGNORE for s in READING if s is not State.UNBINDING)
+
+
+@pytest.mark.parametrize(
+    ("state", "command", "answer", "status"),
+    [
+        (State.BOUND_TRX, CommandId.SUBMIT_SM, CommandId.SUBMIT_SM_RESP, Status.RINVSRCADR),
+        (State.OPEN, CommandId.SUBMIT_SM, CommandId.SUBMIT_SM_RESP, Status.RINVBNDSTS),
+        (State.BOUND_RX, CommandId.DATA_SM, CommandId.DATA_SM_RESP, Status.RINVBNDSTS),
+        (State.OPEN, CommandId.BIND_RECEIVER, CommandId.BIND_RECEIVER_RESP, Status.RINVSRCADR),
+        (State.BOUND_TX, CommandId.BIND_RECEIVER, CommandId.BIND_RECEIVER_RESP, Status.RALYBND),
+        (State.BOUND_TRX, CommandId.DELIVER_SM, CommandId.GENERIC_NACK, Status.RINVBNDSTS),
+        (State.BOUND_TRX, CommandId.ALERT_NOTIFICATION, CommandId.GENERIC_NACK, Status.RINVBNDSTS),
+        (State.BOUND_TRX, 0x00010200, CommandId.GENERIC_NACK, Status.RINVSRCADR),
+    ],
+)
+def test_a_malformed_request_is_out_of_place_before_it_is_malformed(
+    state: State, command: int, answer: CommandId, status: Status
+) -> None:
+    assert refusal_of(state, command, Status.RINVSRCADR) == (answer, status)

@@ -85,7 +85,7 @@ def test_lengths_that_a_version_allows_and_tags_of_no_submission_pass() -> None:
             (Tag.MS_VALIDITY, b"\0"),
             (Tag.MS_VALIDITY, b"\0\0\0\1"),
             (Tag.ALERT_ON_MESSAGE_DELIVERY, b""),
-            (Tag.DEST_BEARER_TYPE, b"\0\0\0"),
+            (Tag.DPF_RESULT, b"\0\0\0"),
             (0x1403, b"anything"),
             (Tag.MESSAGE_PAYLOAD, b""),
         )

@@ -151,6 +151,14 @@ async def test_the_lanes_of_what_is_not_final(store: Store) -> None:
     assert sorted(await store.lanes()) == ["a", "b", "c"]
 
 
+async def test_how_many_wait_for_each_lane(store: Store) -> None:
+    assert await store.depths() == {}
+    await store.accept([entry(1, leased=True, plan=("a",)), entry(2, plan=("a",)), entry(3, plan=("b",))])
+    await store.accept([entry(4, leased=True, plan=("c",)), entry(5, leased=True, plan=("d",)), rejected(message(6))])
+    await store.settle([sent(4, "ref-4", "c"), failed(message(5), lane="d")])
+    assert await store.depths() == {"a": 2, "b": 1}
+
+
 # --- settled
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from store.samples import NOW, Open, again, claimed, entry, failed, message, owed_to, part, report, sent, stands
 
-from bridge.message import Part, Plan, Reason, ReportOn, State
+from bridge.message import Part, Plan, Reason, ReportOn, State, owed_for
 from bridge.store import Recorded, Store
 
 
@@ -57,6 +57,29 @@ async def test_a_report_that_is_not_final_changes_the_state_only(store: Store) -
     assert await stands(store, 1) == (State.ENROUTE, None)
     assert store.queued == 1
     assert await owed_to(store) == []
+
+
+async def test_news_is_owed_to_whoever_asked_and_repeated_news_is_none(store: Store) -> None:
+    await store.accept([entry(1, leased=True, intermediate=True)])
+    taken = message(1, intermediate=True)
+    told = await store.settle([sent(1, "ref-1", message=taken, owed=owed_for(taken, report(State.ENROUTE), NOW + 1))])
+    assert [owed.report and owed.report.state for owed in told] == [State.ENROUTE]
+    absent = report(State.ENROUTE, ref="ref-1", reason=Reason.ABSENT_SUBSCRIBER)
+    for count in (1, 0):
+        assert len((await store.record("bsg", [absent], NOW + 2)).owed) == count
+    assert len(await owed_to(store)) == 2
+    assert await stands(store, 1) == (State.ENROUTE, Reason.ABSENT_SUBSCRIBER)
+
+
+async def test_the_end_overtakes_news_that_still_waits(store: Store) -> None:
+    for number in (1, 2):
+        taken = message(number, intermediate=True)
+        await store.accept([entry(number, leased=True, intermediate=True)])
+        owed = owed_for(taken, report(State.ENROUTE), NOW + 1)
+        await store.settle([sent(number, f"ref-{number}", message=taken, owed=owed)])
+    await store.record("bsg", [report(State.DELIVERED, ref="ref-1")], NOW + 2)
+    left = [(owed.known_id, owed.report and owed.report.state) for owed in await owed_to(store)]
+    assert left == [(2, State.ENROUTE), (1, State.DELIVERED)]
 
 
 async def test_each_part_that_asked_is_told(store: Store) -> None:

@@ -6,10 +6,11 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from store.samples import NOW, message, part
 
+from bridge.admission import Counted, Quota
 from bridge.errors import Refusal
 from bridge.intake import Intake
 from bridge.message import Message, Owed
@@ -33,6 +34,9 @@ ROUTES = [
 class Limits:
     rate: float | None = None
     burst: int | None = None
+    rate_counts: Counted = "messages"
+    over_rate: Literal["reject", "pace"] = "reject"
+    quota: Quota | None = None
     parts_timeout: float = 60.0
     max_parts: int = 5
 

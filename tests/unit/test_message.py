@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from store.samples import NOW, message
 
-from bridge.message import FINAL, Part, Reason, Report, ReportOn, State, merge, owed_for
+from bridge.message import FINAL, Inbound, Owed, Part, Reason, Report, ReportOn, State, merge, owed_for
 
 states = st.sampled_from(State)
 _MOVING = sorted(set(State) - FINAL)
@@ -110,6 +110,38 @@ def test_each_part_is_told_as_it_asked_and_the_whole_is_not() -> None:
     for state in FINAL - {State.DELIVERED}:
         assert told[state] == [parts[ReportOn.FINAL], parts[ReportOn.FAILURE]]
     assert [owed.known_id for owed in owed_for(whole, Report(state=State.DELIVERED), NOW)] == [11, 13]
+
+
+def test_one_report_of_all_parts_is_for_the_first_that_asked() -> None:
+    parts = tuple(Part(part_id=10 + on, number=on + 1, report_on=on) for on in ReportOn)
+    whole = message(10, parts=parts, one_report=True)
+    told = {state: [owed.known_id for owed in owed_for(whole, Report(state=state), NOW)] for state in FINAL}
+    assert set(map(tuple, told.values())) == {(11,)}
+    last = message(10, parts=parts[:1] + parts[3:], one_report=True)
+    assert [owed.known_id for owed in owed_for(last, Report(state=State.DELIVERED), NOW)] == [13]
+    assert owed_for(last, Report(state=State.EXPIRED), NOW) == []
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - FINAL))
+def test_what_is_not_final_is_for_whoever_asked_for_it(state: State) -> None:
+    report = Report(state=state)
+    assert owed_for(message(5, report_on=ReportOn.FINAL), report, NOW) == []
+    assert [owed.known_id for owed in owed_for(message(5, intermediate=True), report, NOW)] == [5]
+    parts = (Part(part_id=11, number=1, report_on=ReportOn.FINAL), Part(part_id=12, number=2, intermediate=True))
+    assert [owed.known_id for owed in owed_for(message(11, parts=parts, intermediate=True), report, NOW)] == [12]
+
+
+def test_who_asked_for_intermediate_reports_only_is_not_told_of_the_end() -> None:
+    asks = message(5, intermediate=True, report_on=ReportOn.NEVER)
+    assert owed_for(asks, Report(state=State.DELIVERED), NOW) == []
+
+
+def test_the_address_that_something_owed_is_for() -> None:
+    (owed,) = owed_for(message(5, source="ACME", report_on=ReportOn.FINAL), Report(state=State.DELIVERED), NOW)
+    assert owed.address == "ACME"
+    inbound = Inbound(source="380501234567", destination="7700", text="hi")
+    told = Owed(account="a", listener="smpp", created_at=NOW, due_at=NOW, known_id=1, inbound=inbound)
+    assert told.address == "7700"
 
 
 def test_nobody_asked() -> None:

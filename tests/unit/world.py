@@ -175,7 +175,9 @@ class PlainSettings(ProviderSettings):
 class Plain(Provider):
     """An API of words: a list of items goes there, a list of words comes back."""
 
-    capabilities = Capabilities(batch_size=100, binary=True, poll_reports=True, push_reports=True, inbound=True)
+    capabilities = Capabilities(
+        batch_size=100, binary=True, poll_reports=True, poll_size=100, push_reports=True, inbound=True
+    )
 
     def build(self, attempts: Sequence[Attempt]) -> Request:
         items = [{"to": a.message.destination, "reference": a.reference, "text": a.message.text} for a in attempts]

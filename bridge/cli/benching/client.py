@@ -13,6 +13,8 @@ from bridge.smpp.enums import Tag
 from bridge.smpp.pdus import (
     BindTransceiver,
     BindTransceiverResp,
+    BindTransmitter,
+    BindTransmitterResp,
     DeliverSm,
     DeliverSmResp,
     EnquireLink,
@@ -59,13 +61,19 @@ class Load:
         self._pumping = False
         self._pace: asyncio.TimerHandle | None = None
 
-    async def bind(self, host: str, port: int, system_id: str, password: str, binds: int) -> None:
-        """Opens `binds` transceivers. Raises LoadError when one is refused, OSError when nobody listens."""
+    async def bind(
+        self, host: str, port: int, system_id: str, password: str, binds: int, *, receiving: bool = True
+    ) -> None:
+        """Opens `binds` transceivers, or transmitters.
+
+        Raises LoadError when one is refused, OSError when nobody listens.
+        """
+        kind = BindTransceiver if receiving else BindTransmitter
         loop = asyncio.get_running_loop()
         for _ in range(binds):
             _, bind = await loop.create_connection(lambda: _Bind(self), host, port)
             self._binds.append(bind)
-            await bind.open(system_id, password)
+            await bind.open(kind(sequence=_BIND_SEQUENCE, system_id=system_id, password=password))
 
     def submit(self, part: range, *, on_the_way: int = 0) -> None:
         """Starts to submit the messages of `part`, with at most `on_the_way` of them accepted and not yet reported."""
@@ -134,8 +142,8 @@ class _Bind(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._bound: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def open(self, system_id: str, password: str) -> None:
-        self._write(encode(BindTransceiver(sequence=_BIND_SEQUENCE, system_id=system_id, password=password)))
+    async def open(self, pdu: BindTransceiver | BindTransmitter) -> None:
+        self._write(encode(pdu))
         await self._bound
 
     def submit(self, numbers: range, now: float) -> None:
@@ -173,7 +181,7 @@ class _Bind(asyncio.Protocol):
             elif isinstance(pdu, DeliverSm):
                 answers.append(encode(DeliverSmResp(sequence=pdu.sequence)))
                 self._reported(pdu, now)
-            elif isinstance(pdu, BindTransceiverResp):
+            elif isinstance(pdu, BindTransceiverResp | BindTransmitterResp):
                 if pdu.status:
                     self._bound.set_exception(LoadError(f"the bind was refused with status {pdu.status:#x}"))
                 else:

@@ -50,14 +50,27 @@ class Usage(msgspec.Struct, frozen=True):
 class Stage:
     """A client, a subject and a simulated provider; as a context manager."""
 
-    def __init__(self, settings: Settings, folder: Path, messages: int, progress: Progress, *, batch: int) -> None:
-        """`batch`: messages a request of the daemon may hold; 0: the floor instead of the daemon."""
+    def __init__(
+        self,
+        settings: Settings,
+        folder: Path,
+        messages: int,
+        progress: Progress,
+        *,
+        batch: int,
+        receiving: bool = True,
+    ) -> None:
+        """`batch`: messages a request of the daemon may hold; 0: the floor instead of the daemon.
+
+        `receiving`: whether the client binds so that it gets receipts; it may do so later (`receive`).
+        """
         ports = Ports.free()
         self._settings = settings
         self._folder = folder
         self._ports = ports
         self._batch = batch
         self._progress = progress
+        self._receiving = receiving
         self._subject: Subject | None = None
         self.tally = Tally(messages)
         self.load = Load(self.tally, window=settings.window, rate=settings.rate)
@@ -115,6 +128,12 @@ class Stage:
             await asyncio.sleep(_LOOK_EVERY_S)
         self._progress(what, count, count)
 
+    async def receive(self, rate: float | None) -> None:
+        """The client binds anew, so that it gets receipts; `rate`: messages a second that it submits from then on."""
+        self.load.stop()
+        self.load = Load(self.tally, window=self._settings.window, rate=rate)
+        await self._bind(True)
+
     def begin(self) -> Usage:
         """Where the meters stand."""
         return self._meters(self.subject.cpu_s(), time.process_time(), time.monotonic())
@@ -149,7 +168,17 @@ class Stage:
         else:
             self._subject = subjects.floor(folder, ports, base_url, settings.concurrency)
         await self._subject.start()
-        await self.load.bind(subjects.HOST, ports.smpp, subjects.SYSTEM_ID, subjects.PASSWORD, settings.binds)
+        await self._bind(self._receiving)
+
+    async def _bind(self, receiving: bool) -> None:
+        await self.load.bind(
+            subjects.HOST,
+            self._ports.smpp,
+            subjects.SYSTEM_ID,
+            subjects.PASSWORD,
+            self._settings.binds,
+            receiving=receiving,
+        )
 
     async def _close(self) -> None:
         self.load.stop()

@@ -9,38 +9,28 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bridge.listeners.smpp.settings import SmppAccount
-from bridge.listeners.smpp.translate_out import deliver_sm_from_report, deliver_sms_from_inbound
+from bridge.listeners.smpp.statuses import TRIES, Answered, answered
+from bridge.listeners.smpp.translate_out import deliver_sms_from_inbound, receipt_from_report
 from bridge.message import Owed
 from bridge.reports.delivery import Outbox
-from bridge.smpp.enums import Status
 from bridge.smpp.events import Delivered, DeliveryFailed
-from bridge.smpp.pdus import DeliverSm
+from bridge.smpp.pdus import DataSm, DeliverSm
+from bridge.smpp.session import Session
 from bridge.smpp.states import State
 
 if TYPE_CHECKING:
     from bridge.listeners.smpp.connection import Connection
 
-# The client asks to have it again later; what else it answers, it is likely to answer again.
-_TEMPORARY = frozenset(
-    {
-        Status.RSYSERR,
-        Status.RMSGQFUL,
-        Status.RSUBMITFAIL,
-        Status.RTHROTTLED,
-        Status.RX_T_APPN,
-        Status.RQUERYFAIL,
-        Status.RDELIVERYFAILURE,
-        Status.RUNKNOWNERR,
-    }
-)
-_TRIES = 3  # of something that the client refuses for good
+
+_NO_REST: deque[DeliverSm | DataSm] = deque(maxlen=0)
 
 
 class Handing(msgspec.Struct):
-    """Something owed that is with a client now, in one deliver_sm or several."""
+    """Something owed that is with a client now, in one PDU or several; `rest` follows as the client answers."""
 
     owed: Owed
     unanswered: int
+    rest: deque[DeliverSm | DataSm]
     status: int = 0
     failure: str | None = None
 
@@ -64,6 +54,11 @@ class Receivers:
         if connection in self._connections:
             self._connections.remove(connection)
 
+    @property
+    def pending(self) -> int:
+        """Things in memory that wait for a bind with room."""
+        return self._outbox.waiting
+
     def room(self) -> int:
         """How many things fit in the windows of all binds now."""
         room = 0
@@ -82,26 +77,31 @@ class Receivers:
         return not self._connections and self._outbox.waiting > 0
 
     def send(self, owed: Owed) -> None:
-        """Sends it over the next bind that has room."""
-        for _ in range(len(self._connections)):
-            connection = self._connections[0]
-            self._connections.rotate(-1)
-            if connection.deliver(owed):
-                return
-        self._outbox.returned(owed)
+        """Sends it over the bind that has the most room; of several, over the one whose turn it is."""
+        connections = self._connections
+        if len(connections) > 1:
+            connections.rotate(-1)
+        best = max(connections, key=_room_of, default=None)
+        if best is None or not best.deliver(owed):
+            self._outbox.returned(owed)
 
     def pump(self) -> None:
         """A bind may have room again."""
         self._outbox.pump()
 
-    def heard(self, event: Delivered | DeliveryFailed, at: float) -> None:
-        """One deliver_sm was answered, or will not be."""
+    def heard(self, connection: Connection, event: Delivered | DeliveryFailed, at: float) -> None:
+        """One PDU was answered, or will not be."""
         handing: Handing = event.token
         handing.unanswered -= 1
         if isinstance(event, DeliveryFailed):
             handing.failure = event.why
         if event.status:
             handing.status = event.status
+        if handing.rest:
+            if handing.failure is None and not handing.status and not connection.go_on(handing):
+                handing.failure = "closed"  # the client has asked to unbind
+            if handing.failure is not None or handing.status:
+                handing.rest.clear()
         if handing.unanswered:
             return
         owed = handing.owed
@@ -110,16 +110,49 @@ class Receivers:
         elif handing.failure is None and not handing.status:
             self._outbox.confirmed(owed, {"at": at, "event": "reported", "listener": "smpp", "id": owed.known_id})
         else:
-            why = handing.failure or f"command_status 0x{handing.status:02X}"
-            lasting = handing.status not in _TEMPORARY and handing.failure != "timeout"
-            if lasting and owed.attempts + 1 >= _TRIES:
+            self._failed(handing)
+
+    def _failed(self, handing: Handing) -> None:
+        owed = handing.owed
+        why = handing.failure or f"command_status 0x{handing.status:02X}"
+        match Answered.LATER if handing.failure == "timeout" else answered(handing.status):
+            case Answered.NEVER:
                 self._outbox.given_up(owed, why)
-            else:
+            case Answered.NEVER_THERE:
+                self._outbox.given_up(owed, why)
+                self._outbox.drop(owed.address, why)
+            case Answered.HARDLY if owed.attempts + 1 >= TRIES:
+                self._outbox.given_up(owed, why)
+            case _:
                 self._outbox.later(owed, why)
 
 
-def deliver_sms(owed: Owed, settings: SmppAccount, version: str) -> list[DeliverSm]:
-    """The deliver_sm PDUs that hand something over."""
+def pdus_of(owed: Owed, settings: SmppAccount, version: str) -> list[DeliverSm | DataSm]:
+    """The PDUs that hand something over."""
     if owed.inbound is not None:
-        return list(deliver_sms_from_inbound(owed, settings, version))
-    return [deliver_sm_from_report(owed, settings, version)]
+        return [*deliver_sms_from_inbound(owed, settings, version)]
+    return [receipt_from_report(owed, settings, version)]
+
+
+def _room_of(connection: Connection) -> int:
+    return connection.session.deliver_room
+
+
+def hand_over(session: Session, settings: SmppAccount, owed: Owed, now: float) -> bool:
+    """Hands something over to a client; False when its session has no room.
+
+    Of many PDUs at most half a window goes at once: what does not fit follows piece by piece, and the rest of the
+    window is for others.
+    """
+    room = session.deliver_room
+    if not room:
+        return False
+    pdus = pdus_of(owed, settings, session.version)
+    if len(pdus) == 1:
+        session.deliver(pdus[0], Handing(owed, 1, _NO_REST), now)
+        return True
+    first = min(room, len(pdus), max(1, settings.deliver_window // 2))
+    handing = Handing(owed, first, deque(pdus[first:]))
+    for pdu in pdus[:first]:
+        session.deliver(pdu, handing, now)
+    return True

@@ -1,6 +1,8 @@
-"""The listener's tables of reasons: what a client is answered, and the `err` of its receipts."""
+"""The listener's tables: what a client is answered, the `err` of its receipts, and what its own answers mean."""
 
 from __future__ import annotations
+
+from enum import Enum
 
 from bridge.errors import Refusal
 from bridge.message import Reason
@@ -94,3 +96,34 @@ class Unsupported(Refusal):
 def status_of(refusal: Refusal) -> Status:
     """The command_status that answers a refusal."""
     return refusal.status if isinstance(refusal, Unsupported) else STATUS[Reason(refusal.reason)]
+
+
+class Answered(Enum):
+    """What a client's error says about something that we handed it."""
+
+    LATER = "later"  # it wants to have it again, as often as it says so
+    HARDLY = "hardly"  # it is likely to answer the same again: it gets it TRIES times
+    NEVER = "never"  # it does not want this one
+    NEVER_THERE = "never there"  # nor anything else for that address of its
+
+
+TRIES = 3
+_ANSWERED: dict[int, Answered] = {
+    # What an SMSC repeats after, by the lists that providers publish; other errors it does not repeat after.
+    Status.RSYSERR: Answered.LATER,
+    Status.RMSGQFUL: Answered.LATER,
+    Status.RSUBMITFAIL: Answered.LATER,
+    Status.RTHROTTLED: Answered.LATER,
+    Status.RQUERYFAIL: Answered.LATER,
+    Status.RDELIVERYFAILURE: Answered.LATER,
+    Status.RUNKNOWNERR: Answered.LATER,
+    # The three that are made for it (3.4 §5.1.3).
+    Status.RX_T_APPN: Answered.LATER,
+    Status.RX_P_APPN: Answered.NEVER_THERE,
+    Status.RX_R_APPN: Answered.NEVER,
+}
+
+
+def answered(status: int) -> Answered:
+    """What the client's `status` (not 0) says."""
+    return _ANSWERED.get(status, Answered.HARDLY)

@@ -18,6 +18,7 @@ from bridge.sms.segments import alphabet_of, concat_of, parse_udh
 _TON_INTERNATIONAL = 1
 _TON_ALPHANUMERIC = 5
 _ESM_UDHI = 0x40
+_INTERMEDIATE = 0x10  # of registered_delivery (3.4 §5.2.17)
 
 
 def message_from_submit_sm(
@@ -82,6 +83,8 @@ def message_from_submit_sm(
         flash=coding.flash,
         priority=pdu.priority_flag,
         report_on=ReportOn(pdu.registered_delivery & 3),
+        intermediate=pdu.registered_delivery & _INTERMEDIATE != 0 and settings.receipts.intermediate,
+        one_report=segment is not None and settings.receipts.per == "message",
         native=_native(pdu),
     )
 

@@ -15,6 +15,7 @@ from listeners.smpp.world import World
 from listeners.smpp.world import account as an_account
 from unit.bridges import Bsg, Start, bsg_served, starting
 
+from bridge.listeners.lockout import Lockout
 from bridge.listeners.passwords import Passwords
 from bridge.listeners.smpp.ports import Account
 from bridge.listeners.smpp.server import Binds, SmppServer
@@ -35,7 +36,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 async def serve(world: World) -> AsyncIterator[Serve]:
     """Starts a server; keyword arguments are its settings, or those of the one account when `accounts` is not given."""
     servers: list[SmppServer] = []
-    passwords = Passwords()
+    passwords = Passwords(lockout=Lockout(3, 6, 60.0))
     binds = Binds(lambda name: world.delivery.outbox("smpp", name))
 
     async def start(accounts: Sequence[Account] | None = None, **settings: Any) -> SmppServer:

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 GENERIC_NACK = 0x80000000
 PASSWORD = "secret"
 RX, TX, TRX = 0x01, 0x02, 0x09
-SUBMIT_SM, DELIVER_SM, UNBIND, ENQUIRE_LINK = 0x04, 0x05, 0x06, 0x15
+SUBMIT_SM, DELIVER_SM, UNBIND, ENQUIRE_LINK, DATA_SM = 0x04, 0x05, 0x06, 0x15, 0x103
 RESPONSE = 0x80000000
+MESSAGE_PAYLOAD = 0x0424
 
 _RECEIPT = re.compile(
     r"id:(?P<id>\S+) sub:(?P<sub>\d{3}) dlvrd:(?P<dlvrd>\d{3}) submit date:(?P<submitted>\d{10}) "
@@ -40,7 +41,7 @@ class Answer:
 
 @dataclass
 class Deliver:
-    """A deliver_sm."""
+    """A deliver_sm or data_sm."""
 
     sequence: int
     source: tuple[int, int, str]
@@ -49,6 +50,7 @@ class Deliver:
     data_coding: int
     text: bytes
     tlvs: dict[int, bytes]
+    command: int = DELIVER_SM
 
     @property
     def receipt(self) -> dict[str, str]:
@@ -108,8 +110,8 @@ def submit_body(
     )
 
 
-def parse_deliver(sequence: int, body: bytes) -> Deliver:
-    """A deliver_sm of its body; what 3.4 wants empty must be empty."""
+def parse_deliver(sequence: int, body: bytes, command: int = DELIVER_SM) -> Deliver:
+    """A deliver_sm or data_sm of its body; what 3.4 wants empty must be empty."""
     position = 0
 
     def text() -> str:
@@ -130,21 +132,26 @@ def parse_deliver(sequence: int, body: bytes) -> Deliver:
     source = (*octets(2), text())
     destination = (*octets(2), text())
     assert max(len(source[2]), len(destination[2])) <= 20
-    esm_class, _, _ = octets(3)
-    assert (text(), text()) == ("", "")
-    _, replace, data_coding, default_id, length = octets(5)
-    assert (replace, default_id) == (0, 0)
-    short_message = octets(length)
+    if command == DATA_SM:
+        (esm_class, _, data_coding), short_message = octets(3), b""
+    else:
+        esm_class, _, _ = octets(3)
+        assert (text(), text()) == ("", "")
+        _, replace, data_coding, default_id, length = octets(5)
+        assert (replace, default_id) == (0, 0)
+        short_message = octets(length)
     tlvs: dict[int, bytes] = {}
     while position < len(body):
         tag, size = struct.unpack(">HH", octets(4))
         tlvs[tag] = octets(size)
-    return Deliver(sequence, source, destination, esm_class, data_coding, short_message, tlvs)
+    if command == DATA_SM:
+        short_message = tlvs[MESSAGE_PAYLOAD]
+    return Deliver(sequence, source, destination, esm_class, data_coding, short_message, tlvs, command)
 
 
 @dataclass
 class Esme:
-    """A client with one connection. It answers enquire_link and unbind, and deliver_sm as `answering` says."""
+    """A client with one connection. It answers enquire_link, unbind, and what is delivered as `answering` says."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -266,14 +273,12 @@ class Esme:
             self.writer.write(pdu(ENQUIRE_LINK | RESPONSE, sequence=sequence))
         elif command == UNBIND and self.polite:
             self.writer.write(pdu(UNBIND | RESPONSE, sequence=sequence))
-        elif command == DELIVER_SM:
-            deliver = parse_deliver(sequence, body)
+        elif command in (DELIVER_SM, DATA_SM):
+            deliver = parse_deliver(sequence, body, command)
             self.delivered.append(deliver)
             said = self.answering(deliver)
             if said is not None:
-                self.writer.write(
-                    pdu(DELIVER_SM | RESPONSE, b"\0" if not said else b"", status=said, sequence=sequence)
-                )
+                self.writer.write(pdu(command | RESPONSE, b"\0" if not said else b"", status=said, sequence=sequence))
 
 
 class Deaf:

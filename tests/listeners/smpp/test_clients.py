@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiosmpplib
 import pytest
@@ -15,7 +16,7 @@ import smpplib.consts
 import smpplib.exceptions
 import smpplib.gsm
 from flows.bridges import Bridge
-from smpplib.command import DeliverSM
+from smpplib.command import DeliverSM, QuerySMResp
 from smpplib.pdu import PDU
 
 CONFIGURATION = """
@@ -95,6 +96,35 @@ async def test_smpplib(bridge: Bridge, trusting: ssl.SSLContext, text: str, encr
     assert len(record.message.parts) == (len(ids) if len(ids) > 1 else 0)
 
 
+def smpplib_queries(client: smpplib.client.Client, message_id: str) -> list[QuerySMResp]:
+    """Asks what became of a message, and of one that does not exist."""
+    answers: list[QuerySMResp] = []
+    client.set_query_resp_handler(answers.append)
+    client.set_error_pdu_handler(lambda pdu: None)
+    client.connect()
+    client.bind_transceiver(system_id="acme", password="secret")
+    for each in (message_id, "9999999"):
+        client.query_message(
+            message_id=each, source_addr_ton=smpplib.consts.SMPP_TON_ALNUM, source_addr_npi=0, source_addr="ACME"
+        )
+        while not answers or answers[-1].sequence != client.sequence:
+            client.read_once()
+    client.unbind()
+    client.disconnect()
+    return answers
+
+
+async def test_smpplib_asks_what_became_of_a_message(bridge: Bridge) -> None:
+    client = smpplib.client.Client("127.0.0.1", bridge.smpp, timeout=10)
+    (message_id,), _ = await asyncio.to_thread(smpplib_sends, client, ABSENT, "hello")
+    client = smpplib.client.Client("127.0.0.1", bridge.smpp, timeout=10)
+    known, unknown = await asyncio.to_thread(smpplib_queries, client, message_id)
+    assert (known.status, known.message_id.decode()) == (smpplib.consts.SMPP_ESME_ROK, message_id)
+    assert known.message_state == smpplib.consts.SMPP_MESSAGE_STATE_UNDELIVERABLE
+    assert len(known.final_date) == 16
+    assert unknown.status in (smpplib.consts.SMPP_ESME_RINVMSGID, smpplib.consts.SMPP_ESME_RQUERYFAIL)
+
+
 async def test_smpp34(bridge: Bridge) -> None:
     client = smpp34.Client("127.0.0.1", bridge.smpp, "acme", "secret", bind_type="TRX")
     session = await client.connect()
@@ -120,14 +150,46 @@ async def test_smpp34(bridge: Bridge) -> None:
     await bridge.settled()
 
 
-@pytest.mark.parametrize(("word", "status"), [("password", 0x0E), ("system_id", 0x0F)])
-async def test_smpplib_is_refused(bridge: Bridge, word: str, status: int) -> None:
+@pytest.mark.parametrize(
+    ("bodies", "text"),
+    [
+        ([{"short_message": "Привіт 🙂".encode("utf-16-be"), "data_coding": 8}], "Привіт 🙂"),
+        ([{"tlvs": [smpp34.Tlv(0x0424, b"long " * 100)]}], "long " * 100),
+        (
+            [
+                {"short_message": bytes((5, 0, 3, 9, 2, number)) + half, "esm_class": 0x40}
+                for number, half in enumerate((b"a" * 153, b"b" * 20), 1)
+            ],
+            "a" * 153 + "b" * 20,
+        ),
+    ],
+    ids=["unicode", "payload", "parts"],
+)
+async def test_smpp34_sends_any_text(bridge: Bridge, bodies: list[dict[str, Any]], text: str) -> None:
+    client = smpp34.Client("127.0.0.1", bridge.smpp, "acme", "secret", bind_type="TRX")
+    session = await client.connect()
+    ids = [
+        (
+            await session.submit_sm(source_addr="ACME", destination_addr=DELIVERED, registered_delivery=1, **body)
+        ).message_id
+        for body in bodies
+    ]
+    async with asyncio.timeout(10):
+        receipts = [await session.next() for _ in ids]
+    assert sorted(receipt.short_message.split()[0] for receipt in receipts) == sorted(f"id:{x}".encode() for x in ids)
+    assert (await bridge.record(ids[0])).message.text == text
+    await session.unbind()
+    await client.stop()
+
+
+@pytest.mark.parametrize("word", ["password", "system_id"])
+async def test_smpplib_is_refused(bridge: Bridge, word: str) -> None:
     client = smpplib.client.Client("127.0.0.1", bridge.smpp, timeout=10)
     await asyncio.to_thread(client.connect)
     words = {"system_id": "acme", "password": "secret", word: "wrong"}
     with pytest.raises(smpplib.exceptions.PDUError) as caught:
         await asyncio.to_thread(client.bind_transceiver, **words)
-    assert caught.value.args[1] == status
+    assert caught.value.args[1] == 0x0E
     client.disconnect()
 
 
@@ -162,10 +224,11 @@ async def test_aiosmpplib(bridge: Bridge) -> None:
     hook = Hook()
     esme = aiosmpplib.ESME("127.0.0.1", bridge.smpp, "acme", "secret", hook=hook)
     running = asyncio.create_task(esme.start())
-    for number in range(3):
+    texts = ["hello", "hello, Привіт", "a long text, " * 30]
+    for number, text in enumerate(texts):
         await esme.broker.enqueue(
             aiosmpplib.SubmitSm(
-                short_message=f"hello {number} Привіт",
+                short_message=text,
                 source=aiosmpplib.PhoneNumber("ACME", ton=aiosmpplib.TON.ALPHANUMERIC, npi=aiosmpplib.NPI.UNKNOWN),
                 destination=aiosmpplib.PhoneNumber(DELIVERED),
                 log_id=str(number),
@@ -184,3 +247,4 @@ async def test_aiosmpplib(bridge: Bridge) -> None:
     assert {str(receipt["id"]) for receipt in parsed} == ids
     assert {str(receipt["stat"]) for receipt in parsed} == {"DELIVRD"}
     assert len(ids) == 3
+    assert {(await bridge.record(each)).message.text for each in ids} == set(texts)

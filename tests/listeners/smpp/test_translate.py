@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from listeners.smpp.submissions import HOUR, NOW, refused, taken, with_alphabet
+from listeners.smpp.submissions import HOUR, NOW, SETTINGS, refused, taken, with_alphabet
 
 from bridge.errors import Refusal
+from bridge.listeners.smpp.profiles import Receipts
 from bridge.listeners.smpp.statuses import ERROR, STATUS, status_of
 from bridge.message import Message, Reason, ReportOn, Segment
 from bridge.smpp.enums import Status, Tag
@@ -320,3 +321,25 @@ def test_any_submit_sm_is_a_message_or_a_refusal(fields: dict[str, Any], alphabe
         return
     contents = [message.text, message.binary, message.segment]
     assert sum(content is not None for content in contents) == 1
+
+
+# --- what the account's profile says of receipts -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("receipts", "registered", "asks"),
+    [({}, 0x10, True), ({}, 0x11, True), ({}, 1, False), ({"intermediate": False}, 0x11, False), ("v33", 0x11, False)],
+)
+def test_intermediate_notifications(receipts: object, registered: int, asks: bool) -> None:
+    settings = SETTINGS.model_copy(update={"receipts": Receipts.model_validate(receipts)})
+    assert taken(settings=settings, registered_delivery=registered).intermediate is asks
+
+
+def test_one_receipt_is_for_all_parts() -> None:
+    settings = SETTINGS.model_copy(update={"receipts": Receipts(per="message")})
+    udh = b"\x05\x00\x03\x07\x02\x01"
+    part = taken(settings=settings, esm_class=0x40, short_message=udh + b"hello")
+    assert part.segment is not None
+    assert part.one_report
+    assert not taken(settings=settings).one_report
+    assert not taken(esm_class=0x40, short_message=udh + b"hello").one_report

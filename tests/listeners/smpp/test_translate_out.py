@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from listeners.smpp.submissions import NOW, SETTINGS, taken, with_alphabet
 
-from bridge.listeners.smpp.translate_out import deliver_sm_from_report, deliver_sms_from_inbound, shown_id
+from bridge.listeners.smpp.profiles import Receipts
+from bridge.listeners.smpp.translate_out import deliver_sms_from_inbound, receipt_from_report, shown_id
 from bridge.message import FINAL, Inbound, Message, Owed, Part, Reason, Report, ReportOn, Segment, State
 from bridge.smpp.codec import decode as decode_pdu
 from bridge.smpp.codec import encode as encode_pdu
 from bridge.smpp.enums import Tag
-from bridge.smpp.pdus import DeliverSm
+from bridge.smpp.pdus import DataSm, DeliverSm
 from bridge.smpp.receipts import parse_receipt
 from bridge.sms import join
-from bridge.sms.encoding import decode
+from bridge.sms.encoding import TextError, decode
 
 # --- receipts ----------------------------------------------------------------------------------------------------
 
@@ -38,7 +40,7 @@ def owed(message: Message, told: Report, known_id: int = 7, part: Part | None = 
 
 
 def receipt(message: Message, told: Report, version: str = "3.4", **changes: Any) -> DeliverSm:
-    pdu = deliver_sm_from_report(owed(message, told, **changes), SETTINGS, version)
+    pdu = receipt_from_report(owed(message, told, **changes), SETTINGS, version)
     again = decode_pdu(encode_pdu(pdu, 1))
     assert isinstance(again, DeliverSm)
     return again
@@ -79,7 +81,7 @@ def test_a_receipt_for_3_3_has_no_tlvs() -> None:
 def test_an_id_in_hex() -> None:
     settings = SETTINGS.model_copy(update={"message_id": "hex"})
     assert shown_id(0xBEEF, settings) == "beef"
-    pdu = deliver_sm_from_report(owed(taken(), report(), known_id=0xBEEF), settings, "3.4")
+    pdu = receipt_from_report(owed(taken(), report(), known_id=0xBEEF), settings, "3.4")
     assert pdu.short_message.startswith(b"id:beef ")
     assert pdu.tlv(Tag.RECEIPTED_MESSAGE_ID) == b"beef\0"
 
@@ -117,10 +119,64 @@ def test_text_that_is_not_ascii() -> None:
     assert pdu.short_message.endswith(b"text:?????? ? ?")
 
 
+def test_an_intermediate_notification() -> None:
+    pdu = receipt(taken(), report(State.ENROUTE, Reason.ABSENT_SUBSCRIBER))
+    assert pdu.esm_class == 0x20
+    assert b" dlvrd:000 " in pdu.short_message
+    assert b" stat:ENROUTE err:027 " in pdu.short_message
+    assert pdu.tlv(Tag.MESSAGE_STATE) == b"\x01"
+
+
+def test_one_receipt_for_all_parts_counts_them() -> None:
+    parts = tuple(Part(part_id=9 + number, number=number) for number in (1, 2, 3))
+    message = msgspec.structs.replace(taken(), parts=parts, one_report=True)
+    assert b" sub:003 dlvrd:003 " in receipt(message, report(), part=parts[0]).short_message
+    assert b" sub:003 dlvrd:000 " in receipt(message, report(State.EXPIRED), part=parts[0]).short_message
+    each = msgspec.structs.replace(message, one_report=False)
+    assert b" sub:001 dlvrd:001 " in receipt(each, report(), part=parts[0]).short_message
+
+
+def test_by_data_sm() -> None:
+    settings = SETTINGS.model_copy(update={"receipts": Receipts(by="data_sm")})
+    thing = owed(taken(tlvs=((Tag.USER_MESSAGE_REFERENCE, b"\0\1"),)), report())
+    by_deliver_sm = receipt_from_report(thing, SETTINGS, "3.4")
+    assert isinstance(by_deliver_sm, DeliverSm)
+    pdu = decode_pdu(encode_pdu(receipt_from_report(thing, settings, "3.4"), 1))
+    assert isinstance(pdu, DataSm)
+    assert pdu.tlvs == (*by_deliver_sm.tlvs, (Tag.MESSAGE_PAYLOAD, by_deliver_sm.short_message))
+    for field in ("source_addr_ton", "source_addr_npi", "source_addr", "dest_addr_ton", "dest_addr_npi",
+                  "destination_addr", "esm_class", "data_coding"):  # fmt: skip
+        assert getattr(pdu, field) == getattr(by_deliver_sm, field)
+    assert isinstance(receipt_from_report(thing, settings, "3.3"), DeliverSm)  # it has no data_sm
+
+
+def test_a_code_of_the_accounts_own() -> None:
+    receipts = Receipts.model_validate({"preset": "kannel", "errors": {"barred": "7E", "blocked": "300"}})
+    settings = SETTINGS.model_copy(update={"receipts": receipts})
+
+    def told(reason: Reason) -> tuple[bytes, bytes | None]:
+        pdu = receipt_from_report(owed(taken(), report(State.REJECTED, reason)), settings, "3.4")
+        assert isinstance(pdu, DeliverSm)
+        return pdu.short_message.partition(b" err:")[2].split()[0], pdu.tlv(Tag.NETWORK_ERROR_CODE)
+
+    assert told(Reason.BLOCKED) == (b"300", b"\x03\x01\x2c")
+    assert told(Reason.BARRED) == (b"7E", b"\x03\x00\x0d")  # that is no number: ours
+    assert told(Reason.UNSURE) == (b"208", b"\x03\x00\xd0")
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_without_an_error_code(reason: Reason) -> None:
+    receipts = Receipts.model_validate({"err": "none", "errors": {reason.value: "123"}})
+    settings = SETTINGS.model_copy(update={"receipts": receipts})
+    pdu = receipt_from_report(owed(taken(), report(State.REJECTED, reason)), settings, "3.4")
+    assert isinstance(pdu, DeliverSm)
+    assert b"stat:REJECTD text:hello" in pdu.short_message
+
+
 # --- inbound -----------------------------------------------------------------------------------------------------
 
 
-def delivered(text: str, version: str = "3.4", alphabet: str = "gsm7", **fields: str) -> list[DeliverSm]:
+def delivered(text: str = "", version: str = "3.4", alphabet: str = "gsm7", **fields: Any) -> list[DeliverSm]:
     inbound = Inbound(**{"source": "380501234567", "destination": "380441234567", "text": text, **fields})
     thing = Owed(account="a", listener="smpp", created_at=NOW, due_at=NOW, known_id=0x1FE, inbound=inbound)
     pdus = []
@@ -192,6 +248,60 @@ def test_a_very_long_inbound_message() -> None:
     assert pdu.tlv(Tag.MESSAGE_PAYLOAD) == text.encode()
     # 3.3 has no TLVs: it is told in parts, however many.
     assert joined(delivered(text, "3.3"), "gsm7") == text
+
+
+def test_what_would_be_too_large_a_pdu_for_some_clients_goes_in_parts() -> None:
+    assert len(delivered("x" * 7000)) == 1
+    assert joined(delivered("x" * 7001), "gsm7") == "x" * 7001
+
+
+@pytest.mark.parametrize(
+    ("alphabet", "text", "data_coding", "octets"),
+    [
+        ("latin1", "café ÿ", 0, b"caf\xe9 \xff"),
+        ("cp1252", "5 € …", 0, b"5 \x80 \x85"),
+        ("ascii", "a@b [~]", 0, b"a@b [~]"),
+        ("utf8", "a@b [~]", 0, b"a@b [~]"),
+        ("utf8", "café", 8, "café".encode("utf-16-be")),
+        ("latin1", "5 €", 8, "5 €".encode("utf-16-be")),
+        ("ascii", "café", 8, "café".encode("utf-16-be")),
+    ],
+)
+def test_the_accounts_own_alphabet_where_it_holds_the_text(
+    alphabet: str, text: str, data_coding: int, octets: bytes
+) -> None:
+    (pdu,) = delivered(text, alphabet=alphabet)
+    assert (pdu.data_coding, pdu.short_message) == (data_coding, octets)
+
+
+def test_long_text_in_the_accounts_own_alphabet() -> None:
+    pdus = delivered("é" * 300, alphabet="latin1")
+    assert [len(pdu.short_message) for pdu in pdus] == [140, 140, 38]
+    assert {pdu.data_coding for pdu in pdus} == {0}
+    assert joined(pdus, "latin1") == "é" * 300
+
+
+def test_an_inbound_message_that_is_not_text() -> None:
+    (pdu,) = delivered(binary=b"\0\1\xff")
+    assert (pdu.esm_class, pdu.data_coding, pdu.short_message) == (0, 4, b"\0\1\xff")
+
+
+def test_a_header_comes_along() -> None:
+    ports = bytes.fromhex("0605040b8423f0")
+    (pdu,) = delivered(binary=b"\1\2", udh=ports)
+    assert (pdu.esm_class, pdu.data_coding, pdu.short_message) == (0x40, 4, ports + b"\1\2")
+
+
+def test_more_octets_than_a_short_message_holds() -> None:
+    (pdu,) = delivered(binary=bytes(300))
+    assert (pdu.short_message, pdu.tlv(Tag.MESSAGE_PAYLOAD)) == (b"", bytes(300))
+    with pytest.raises(TextError, match="300 octets"):
+        delivered(binary=bytes(300), version="3.3")
+
+
+def test_a_number_with_a_plus_is_international() -> None:
+    (pdu,) = delivered("x", source="+380501234567")
+    assert (pdu.source_addr_ton, pdu.source_addr_npi, pdu.source_addr) == (1, 1, "380501234567")
 
 
 @pytest.mark.parametrize("alphabet", ["gsm7", "latin1", "ascii", "utf8", "cp1252"])

@@ -11,9 +11,9 @@ import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from bridge.config.document import Document
 from bridge.config.loader import load
 from bridge.config.schema import Config
+from bridge.document import Document
 from bridge.providers._contract import ProviderSettings
 
 CONFIG = Path(__file__).parents[3] / "config"

@@ -114,7 +114,6 @@ limit: {}
         "bridge.yaml:3: listeners.smpp[0].tls.certificate: /nowhere/c cannot be read: No such file or directory",
         "bridge.yaml:3: listeners.smpp[0].tls.key: /nowhere/k cannot be read: No such file or directory",
         f"bridge.yaml:4: listeners.http[0].listen: {taken}",
-        'bridge.yaml:7: accounts.acme.smpp: the key "password" is missing',
         'bridge.yaml:9: accounts.acme.smpp.pasword: unknown key; did you mean "password"?',
         'bridge.yaml:10: accounts.acme.smpp.alphabet: not a valid word; did you mean "latin1"?',
         "bridge.yaml:12: accounts.acme.rate: written twice, first in line 11",
@@ -145,6 +144,16 @@ limit: {}
         ('"${env:ACME_PASSWORD}"', "true", 7, "accounts.acme.smpp.password: must be text; put it in quotes"),
         ('"${env:ACME_PASSWORD}"', '""', 7, "accounts.acme.smpp.password: must not be empty"),
         ("system_id: acme", "system_id: acme, max_binds: 0", 7, "max_binds: must be greater than or equal to 1"),
+        ("acme,", "acme, receipts: kanel,", 7, 'receipts: not a valid word; did you mean "kannel"?'),
+        ("acme,", "acme, receipts: {idd: hex},", 7, 'receipts.idd: unknown key; did you mean "id"?'),
+        ("acme,", "acme, receipts: {errors: {bared: '1'}},", 7, 'bared: not a valid word; did you mean "barred"?'),
+        (
+            "acme,",
+            "acme, receipts: {errors: {barred: '1234'}},",
+            7,
+            "barred: an error code is 1 to 3 digits or letters",
+        ),
+        ("acme,", "acme, receipts: {text: long},", 7, "receipts.text: must be true, false, or how many characters"),
         ("routes:", "retention: 30\nrouts:", 11, 'routs: unknown key; did you mean "routes"?'),
         ("send: [virtual]", "send: virtual", 11, "routes[0].send: must be a list"),
         ("send: [virtual]", "send: []", 11, "routes[0].send: must not be empty"),
@@ -241,6 +250,35 @@ def test_smtp_listener_where_nobody_can_log_in_is_a_warning(write: Write, more: 
     path = write(GOOD.replace("accounts:\n  acme:\n", smtp + account, 1) + mail)
     found = [warning for warning in warnings(load(path, env=ENV), path) if "nobody can log in" in warning]
     assert [warning.partition(": ")[0] for warning in found] == (["bridge.yaml:5"] if warned else [])
+
+
+@pytest.mark.parametrize("asks", [False, True])
+def test_account_with_a_certificate_that_nobody_asks_for_is_a_warning(
+    write: Write, asks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parent)
+    tls = "tls: {certificate: tls/cert.pem, key: tls/key.pem, client_ca: tls/cert.pem}"
+    text = GOOD.replace('password: "${env:ACME_PASSWORD}"', "certificate: {subject: CN=acme}")
+    listen = next(line for line in text.splitlines() if "listen:" in line)
+    path = write(text.replace(listen, listen.replace("}", f", {tls}}}")) if asks else text)
+    found = [each for each in warnings(load(path, env=ENV), path) if "certificate" in each]
+    assert [each.partition(": no smpp listener")[0] for each in found] == (
+        [] if asks else ["bridge.yaml:7: accounts.acme.smpp.certificate"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "more", "told"),
+    [
+        ("", "control: {group: no-such-group}\n", 'control.group: this machine has no group "no-such-group"'),
+        ("", "control: {socket: /nowhere/control.sock}\n", "control.socket: there is no folder /nowhere yet"),
+        ("bridge.db", "", "store: a control socket beside it has too long a path"),
+    ],
+)
+def test_control_socket_that_will_not_be_is_a_warning(write: Write, old: str, more: str, told: str) -> None:
+    path = write((GOOD.replace(old, "x" * 120, 1) if old else GOOD) + more)
+    [warning] = warnings(load(path, env=ENV), path)
+    assert warning.partition(": ")[2].startswith(told)
 
 
 def test_callback_provider_without_public_url_is_a_warning(write: Write) -> None:

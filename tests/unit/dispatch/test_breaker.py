@@ -121,3 +121,39 @@ def test_a_pause_stays_one_when_its_probe_fails_otherwise() -> None:
     breaker.failed(60.0, probe=True)
     assert breaker.paused
     assert breaker.wait_s(60.0) == 1.0
+
+
+# --- held ---------------------------------------------------------------------------------------------------------
+
+
+def test_while_it_is_held_nothing_starts_whatever_is_answered() -> None:
+    breaker = Breaker()
+    breaker.hold()
+    assert breaker.wait_s(0.0) == inf
+    assert not breaker.open
+    breaker.succeeded()  # of a request that was under way
+    assert breaker.wait_s(1e9) == inf
+    breaker.resume(5.0)
+    assert breaker.wait_s(5.0) == 0.0
+    assert not breaker.start()
+
+
+def test_a_pause_that_is_ended_lets_one_probe_through() -> None:
+    breaker = Breaker()
+    assert breaker.pause(0.0)
+    breaker.resume(1.0)
+    assert not breaker.paused
+    assert breaker.wait_s(1.0) == 0.0
+    assert breaker.start()
+    assert breaker.wait_s(1.0) == inf
+    assert breaker.pause(2.0)  # refused again: that is news
+
+
+def test_a_probe_under_way_stays_the_only_one() -> None:
+    breaker = opened()
+    breaker.start()
+    breaker.resume(0.5)
+    assert breaker.wait_s(0.5) == inf
+    breaker.failed(0.6, probe=True)
+    breaker.end()
+    assert breaker.wait_s(0.6) > 0

@@ -26,6 +26,12 @@ def queued(*plan: str, **keys: Any) -> Queued:
     return Queued(**values | keys)
 
 
+def test_message_that_may_have_arrived_is_looked_for_as_the_provider_calls_it() -> None:
+    held = settle(queued(), Unsure(provider_ref="7:380"), NOW, 0.5, policy())
+    assert (held.stage, held.provider_ref, held.event["provider_ref"]) == (Stage.SENT, "7:380", "7:380")
+    assert "provider_ref" not in settle(queued(), Unsure(), NOW, 0.5, policy()).event
+
+
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_ends_in_a_final_state_that_is_no_success(reason: Reason) -> None:
     assert failed_state(reason).final
@@ -64,7 +70,7 @@ def test_delays_double_up_to_ten_minutes_with_jitter(attempts: int, least: float
 def test_accepted_is_with_the_provider_and_asked_about_later() -> None:
     done = settle(queued(), Accepted(provider_ref="p-1"), NOW, 0.5, policy())
     assert (done.stage, done.state, done.provider_ref) == (Stage.SENT, State.ENROUTE, "p-1")
-    assert (done.next_at, done.sent_at, done.owed) == (NOW + 15, NOW, [])
+    assert (done.next_at, done.sent_at, done.owed) == (NOW + 15, NOW, ())
     assert done.event == {"at": NOW, "provider": "one", "attempt": 1, "event": "sent", "provider_ref": "p-1"}
 
 
@@ -93,6 +99,21 @@ def test_accepted_and_final_already_is_final_and_its_sender_is_told() -> None:
 
 
 # --- Refused ----------------------------------------------------------------------------------------------------------
+
+
+def test_accepted_is_news_for_whoever_asked() -> None:
+    asks = message_of(7, now=NOW - 10, intermediate=True, report_on=ReportOn.FINAL)
+    done = settle(queued(message=asks), Accepted(provider_ref="p"), NOW, 0.5, policy())
+    (owed,) = done.owed
+    assert (done.stage, owed.report and owed.report.state) == (Stage.SENT, State.ENROUTE)
+    assert settle(queued(), Accepted(provider_ref="p"), NOW, 0.5, policy()).owed == ()
+
+
+def test_what_nobody_knows_is_no_news() -> None:
+    asks = queued(message=message_of(7, now=NOW - 10, intermediate=True), begun=True)
+    assert settle(asks, Unsure(), NOW, 0.5, policy()).owed == ()
+    assert expire(asks, NOW, policy()).owed == ()
+    assert settle(asks, RETRY, NOW, 0.5, policy()).owed == ()
 
 
 def test_refused_goes_on_to_the_plans_next_provider() -> None:
@@ -175,7 +196,7 @@ def test_unsure_retry_comes_again_at_the_same_provider_only(attempts: int) -> No
 
 def test_unsure_hold_waits_for_a_report_as_if_accepted() -> None:
     done = settle(queued("one", "two"), Unsure(), NOW, 0.5, policy(on_unsure="hold"))
-    assert (done.stage, done.state, done.sent_at, done.owed) == (Stage.SENT, State.ENROUTE, NOW, [])
+    assert (done.stage, done.state, done.sent_at, done.owed) == (Stage.SENT, State.ENROUTE, NOW, ())
     assert done.event["event"] == "unsure"
 
 
@@ -196,7 +217,7 @@ def test_what_was_never_sent_expires() -> None:
 
 def test_what_may_have_been_sent_waits_for_a_report_instead() -> None:
     done = expire(queued(begun=True), NOW, policy())
-    assert (done.stage, done.state, done.owed) == (Stage.SENT, State.ENROUTE, [])
+    assert (done.stage, done.state, done.owed) == (Stage.SENT, State.ENROUTE, ())
     assert done.event["event"] == "expired"
 
 

@@ -40,8 +40,38 @@ def test_every_state_against_every_report(state: State, said: State) -> None:
     assert [owed.known_id for owed in verdict.owed] == ([1] if told else [])
 
 
-def test_a_report_that_is_not_final_reads_no_message() -> None:
-    assert decide(standing(A), "one", Report(state=E), NOW) == Verdict(E, None, ())
+def test_a_report_that_changes_nothing_reads_no_message() -> None:
+    assert decide(standing(E), "one", Report(state=E), NOW) == Verdict(None)
+
+
+def test_news_that_is_not_final_is_for_whoever_asked_for_it() -> None:
+    assert decide(standing(A, message=message_of(1)), "one", Report(state=E), NOW) == Verdict(E, None, ())
+    verdict = decide(standing(A, message=message_of(1, intermediate=True)), "one", Report(state=E), NOW)
+    assert (verdict.state, [owed.known_id for owed in verdict.owed]) == (E, [1])
+
+
+def test_another_difficulty_at_the_provider_is_news_too() -> None:
+    """The provider has had the message before, and now says what keeps it: once, however often it says so."""
+    asks = message_of(1, intermediate=True)
+    absent = Report(state=E, reason=Reason.ABSENT_SUBSCRIBER)
+    verdict = decide(standing(E, message=asks), "one", absent, NOW)
+    assert (verdict.state, verdict.reason) == (E, Reason.ABSENT_SUBSCRIBER)
+    assert [owed.report for owed in verdict.owed] == [absent]
+    again = Standing(E, "one", False, lambda: asks, Reason.ABSENT_SUBSCRIBER)
+    assert decide(again, "one", absent, NOW) == Verdict(None)
+    full = decide(again, "one", Report(state=E, reason=Reason.HANDSET_ERROR), NOW)
+    assert len(full.owed) == 1
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("said", set(State) - {E})
+def test_a_reason_alone_is_no_news_of_another_state(state: State, said: State) -> None:
+    report = Report(state=said, reason=Reason.BARRED)
+    verdict = decide(standing(state, message=message_of(1, intermediate=True)), "one", report, NOW)
+    if state is said and not state.final:
+        assert verdict.state is state
+    else:
+        assert verdict.state is (said if said in CHANGES[state] else None)
 
 
 @pytest.mark.parametrize("state", State)

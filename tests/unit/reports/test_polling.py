@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 from unit.world import Api, Clock, Plain, Reply, Store, locked, message_of, plain, queued_entry, until
 
@@ -279,6 +280,58 @@ async def test_a_store_that_is_away_does_not_end_the_watch(
             with locked(tmp_path):
                 await until(lambda: any(line["event"] == "polling_waits_for_store" for line in logs))
             await watch.until_told(1)
+
+
+def sparing(api: Api, *, size: int, rate: float | None, **settings: object) -> Plain:
+    """A provider that takes so many references in a question, and so many questions a second."""
+    sample = plain(api, **settings)
+    provider = Plain("plain", sample.settings, sample.references)
+    provider.capabilities = replace(Plain.capabilities, poll_size=size, poll_rate=rate)
+    return provider
+
+
+async def test_question_holds_no_more_than_the_provider_takes(
+    store: Store, api: Api, transport: Transport, clock: Clock
+) -> None:
+    provider = sparing(api, size=3, rate=None, poll="20ms")
+    tells(api, "delivered")
+    await sent(store, provider, clock, *range(1, 8))
+    watch = Watch(provider, store, transport, clock)
+    async with watch.running():
+        await watch.until_told(7)
+    assert sorted(map(len, api.polled)) == [1, 3, 3]
+
+
+async def test_questions_come_no_faster_than_the_provider_takes_them(
+    store: Store, api: Api, transport: Transport, clock: Clock
+) -> None:
+    """There is one question a minute; who did not fit into it waits for the next."""
+    provider = sparing(api, size=2, rate=1 / 60, poll="20ms")
+    tells(api, "delivered")
+    await sent(store, provider, clock, 1, 2, 3, 4)
+    watch = Watch(provider, store, transport, clock)
+    clock.offset_s += 1.0
+    async with watch.running():
+        await watch.until_told(2)
+        await asyncio.sleep(0.1)
+        assert len(api.polled) == 1
+        clock.offset_s += 61.0
+        await watch.until_told(4)
+    assert [len(asked) for asked in api.polled] == [2, 2]
+
+
+async def test_message_is_given_up_in_time_though_it_may_not_be_asked_about(
+    store: Store, api: Api, transport: Transport, clock: Clock
+) -> None:
+    provider = sparing(api, size=1, rate=1 / 3600, poll="20ms", report_timeout="30s")
+    await sent(store, provider, clock, 1, 2, 3)
+    watch = Watch(provider, store, transport, clock)
+    clock.offset_s += 1.0
+    async with watch.running():
+        await until(lambda: api.polled)
+        clock.offset_s += 30.0
+        await watch.until_told(3)
+    assert len(api.polled) == 1
 
 
 async def test_no_more_questions_at_once_than_half_the_concurrency(

@@ -28,6 +28,15 @@ UPDATE part SET message_id = ?, body = NULL WHERE part_id = ?;
 -- Parts whose message is not whole.
 SELECT body FROM part WHERE message_id IS NULL ORDER BY part_id;
 
+-- name: usage
+-- What accounts have used of their quotas.
+SELECT account, kind, period, used FROM usage;
+
+-- name: keep_usage
+-- What an account has used of a quota, in the current period.
+INSERT INTO usage (account, kind, period, used) VALUES (?, ?, ?, ?)
+ON CONFLICT (account, kind) DO UPDATE SET period = excluded.period, used = excluded.used;
+
 -- name: begin
 -- An attempt that must not be repeated blindly starts.
 UPDATE message SET begun = 1 WHERE message_id = ?;
@@ -65,6 +74,10 @@ SELECT min(next_at) FROM message WHERE stage = ? AND lane = ? AND next_at IS NOT
 -- Providers with messages that are not final.
 SELECT DISTINCT lane FROM message WHERE next_at IS NOT NULL;
 
+-- name: depths
+-- How many messages each provider still has to get.
+SELECT lane, count(*) FROM message WHERE stage IN (0, 1) AND next_at IS NOT NULL GROUP BY lane;
+
 -- name: release_leases
 -- What an earlier process had in memory is queued again.
 UPDATE message SET stage = 0, next_at = ? WHERE stage = 1 AND next_at IS NOT NULL;
@@ -84,16 +97,16 @@ UPDATE message SET next_at = ? WHERE message_id = ? AND stage = 2;
 
 -- name: standing
 -- Where a message stands.
-SELECT message_id, state, lane, body, stage, else_at FROM message WHERE message_id = ?;
+SELECT message_id, state, lane, body, stage, else_at, reason FROM message WHERE message_id = ?;
 
 -- name: standing_by_ref
 -- Where the message with a provider's reference stands. Two providers may well give the same one.
-SELECT message_id, state, lane, body, stage, else_at FROM message
+SELECT message_id, state, lane, body, stage, else_at, reason FROM message
 WHERE provider_ref = ? AND lane = ? ORDER BY message_id DESC LIMIT 1;
 
 -- name: standing_by_leg
 -- Where the message stands that a provider had before its plan went on.
-SELECT m.message_id, m.state, m.lane, m.body, m.stage, m.else_at
+SELECT m.message_id, m.state, m.lane, m.body, m.stage, m.else_at, m.reason
 FROM leg JOIN message m ON m.message_id = leg.message_id WHERE leg.provider_ref = ? AND leg.provider = ?;
 
 -- name: leg
@@ -147,6 +160,10 @@ DELETE FROM parked WHERE at < ?;
 -- Something an account must be told.
 INSERT INTO owed (owed_id, listener, account, due_at, created_at, attempts, message_id, known_id, body)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: owed_of
+-- What is owed of one message.
+SELECT listener, account, owed_id, body FROM owed WHERE message_id = ?;
 
 -- name: owed
 -- What is owed to an account and due.
