@@ -27,6 +27,7 @@ from pydantic_core import CoreSchema, InitErrorDetails, PydanticCustomError, cor
 
 from bridge import providers
 from bridge.admission import Counted, Quota
+from bridge.assembly import PartsMissing
 from bridge.errors import ConfigError
 from bridge.listeners.control.settings import Control
 from bridge.listeners.http.settings import HttpAccount, HttpListener
@@ -35,6 +36,7 @@ from bridge.listeners.smtp.settings import Mail, SmtpAccount, SmtpListener
 from bridge.problems import hint
 from bridge.providers._contract import ProviderSettings
 from bridge.routing.rules import InboundRule, Route
+from bridge.routing.senders import Senders
 from bridge.values import Duration, Network, Rate, Settings
 
 _HOUR_S = 3600.0
@@ -66,7 +68,9 @@ class Account(Settings):
     networks: list[Network] | None = Field(default=None, min_length=1)  # where it may connect from; None: everywhere
     region: str | None = None  # ISO 3166 alpha-2: where its national numbers belong; None: international ones only
     validity: Duration = 48 * _HOUR_S  # of messages that state none
+    senders: Senders | None = None  # None: any
     parts_timeout: Duration = 60.0  # how long the first part of a long message waits for the others
+    parts_missing: PartsMissing = "refuse"  # when they do not come: refuse all, send what came, or each part singly
     max_parts: int = Field(default=10, ge=1, le=255)
     reports_kept: Duration = 7 * _DAY_S  # how long a report waits for an account that is away
 

@@ -53,7 +53,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     batch_size: int = 1
     idempotent: bool = False  # a repeated reference is recognised and not sent twice
     lookup: bool = False  # `poll` tells what became of a reference, also of one never answered
-    binary: bool = False
+    binary: bool = False  # octets, and user data headers beside them or beside a text
     flash: bool = False
     alphanumeric_source: bool = True
     source_max: int = 20

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from bridge.message import Inbound, Message, Owed, Plan, Reason, Report, State, Usage, owed_for
+from bridge.message import Inbound, Message, Owed, Part, Plan, Reason, Report, State, Usage, owed_for
 
 Event = dict[str, Any]  # one step of a timeline: at, event, and what belongs to it
 
@@ -37,6 +37,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     state: State = State.ACCEPTED
     reason: Reason | None = None
     joins: tuple[int, ...] = ()  # the parts that it was joined from
+    marks: tuple[bytes, ...] = ()  # by which each of them is recognised should it be repeated; or none
     owed: Sequence[Owed] = ()
 
 
@@ -172,6 +173,18 @@ class Store(Protocol):
         """Keeps what accounts have used, before whatever is kept after it.
 
         `gather` is asked when the write begins, so that one write does for many messages; perhaps more than once.
+        """
+
+    def joined(self, span_s: float, limit: int) -> list[tuple[bytes, int]]:
+        """Marks of the last parts that were joined, and their messages, oldest first (at start).
+
+        At most `limit`, and none that came more than `span_s` before the newest part.
+        """
+
+    def attach(self, message_id: int, parts: Sequence[Part], now: float) -> asyncio.Future[list[Owed] | None]:
+        """Gives waiting parts to a message that was joined without them; gives what is owed for them now.
+
+        Only when it is final already; otherwise they are told with the others. None: there is no such message.
         """
 
     def begin(self, message_ids: Sequence[int]) -> asyncio.Future[None]:

@@ -7,11 +7,12 @@ import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
 
 from bridge.errors import StoreUnavailable
-from bridge.message import FINAL, Inbound, Message, Owed, Reason, Report, State, Usage
+from bridge.message import FINAL, Inbound, Message, Owed, Part, Reason, Report, State, Usage
 from bridge.store import (
     Alter,
     Awaiting,
@@ -26,6 +27,7 @@ from bridge.store import (
     Standing,
     Wanted,
 )
+from bridge.store.attaching import attach, joined, owed_with_attached
 from bridge.store.changes import change, due, waiting
 from bridge.store.database import SQL, hold, migrate, open_file
 from bridge.store.lookup import find, known
@@ -79,6 +81,7 @@ class SqliteStore:
         # Somebody's tool may lock the file later; the event loop must not wait for that.
         self._connection.execute("PRAGMA busy_timeout=100")
         self._purged_to = 0
+        self._attached: set[int] = set()  # messages that were given parts while they may have been with a lane
         self._sent: dict[
             int, tuple[State, str, bool, Message]
         ] = {}  # with a provider since a moment, and unchanged since
@@ -101,10 +104,10 @@ class SqliteStore:
 
     def _remember(self) -> Callable[[], None]:
         """How to set back what is counted in memory, should a transaction be undone: counting anew takes too long."""
-        queued, parked, purged_to = self.queued, self._parked, self._purged_to
+        queued, parked, purged_to, attached = self.queued, self._parked, self._purged_to, set(self._attached)
 
         def restore() -> None:
-            self.queued, self._parked, self._purged_to = queued, parked, purged_to
+            self.queued, self._parked, self._purged_to, self._attached = queued, parked, purged_to, attached
             self._sent.clear()
 
         return restore
@@ -168,7 +171,8 @@ class SqliteStore:
             for entry in entries:
                 if entry.joins:
                     message_id = entry.message.message_id
-                    cursor.executemany(SQL["join_part"], [(message_id, part_id) for part_id in entry.joins])
+                    marks = zip_longest(entry.joins, entry.marks)
+                    cursor.executemany(SQL["join_part"], [(message_id, mark, part_id) for part_id, mark in marks])
                 if entry.owed:
                     self._owe(cursor, entry.message.message_id, entry.owed)
                 if entry.message.known_id is not None:
@@ -191,6 +195,24 @@ class SqliteStore:
             cursor.executemany(SQL["keep_usage"], gather())
 
         return self._writer.write(run)
+
+    def joined(self, span_s: float, limit: int) -> list[tuple[bytes, int]]:
+        """Marks of the last parts that were joined, and their messages, oldest first."""
+        return joined(self._connection, span_s, limit)
+
+    def attach(self, message_id: int, parts: Sequence[Part], now: float) -> asyncio.Future[list[Owed] | None]:
+        """Gives waiting parts to a message that was joined without them; gives what is owed for them now."""
+
+        def run(cursor: sqlite3.Cursor) -> list[Owed] | None:
+            owed = attach(cursor, message_id, parts, now)
+            self._sent.pop(message_id, None)
+            if owed:
+                self._owe(cursor, message_id, owed)
+            elif owed is not None:
+                self._attached.add(message_id)
+            return owed
+
+        return self._writer.write(run, len(parts))
 
     # --- out ----------------------------------------------------------------------------------------------------
 
@@ -244,6 +266,11 @@ class SqliteStore:
 
     def _settle(self, cursor: sqlite3.Cursor, done: Settlement) -> Sequence[Owed]:
         message_id, line, now = done.message.message_id, line_of(done.event), done.event["at"]
+        owed = done.owed
+        if message_id in self._attached and done.state in FINAL:
+            # Its lane had the message in memory when parts were attached to it.
+            owed = owed_with_attached(cursor, done)
+            self._attached.discard(message_id)
         changed = cursor.execute(
             SQL["settle"],
             (int(done.stage), int(done.state), done.lane, done.step, done.attempts, int(done.begun), done.next_at,
@@ -252,10 +279,10 @@ class SqliteStore:
         recorded = Recorded()
         if changed:
             self.queued -= done.stage >= Stage.SENT
-            if done.owed:
-                self._owe(cursor, message_id, done.owed)
-                recorded.owed += done.owed
-            elif done.stage is Stage.SENT:
+            if owed:
+                self._owe(cursor, message_id, owed)
+                recorded.owed += owed
+            elif done.stage is Stage.SENT and message_id not in self._attached:
                 self._sent[message_id] = (done.state, done.lane, done.else_at is not None, done.message)
                 if len(self._sent) > _SENT_KEPT:
                     del self._sent[next(iter(self._sent))]
@@ -345,6 +372,7 @@ class SqliteStore:
         else:
             cursor.execute(SQL["finish"], (int(verdict.state), plain(verdict.reason), now, line, message_id))
             self.queued -= stage <= Stage.LEASED
+            self._attached.discard(message_id)
         if verdict.owed:
             self._owe(cursor, message_id, verdict.owed)
             recorded.owed += verdict.owed

@@ -24,7 +24,8 @@ from bridge.listeners.smtp.settings import Mail, SmtpAccount, SmtpListener
 from bridge.problems import KeyPath
 from bridge.providers._contract import ProviderSettings
 from bridge.providers._declared.compiling import _networks
-from bridge.routing import rules
+from bridge.routing import rules, senders
+from bridge.routing.numbers import source_of
 from bridge.values import Tls, base_url, duration_s, listen_address, rate_per_s, size_bytes
 
 COMPLETE = Path(__file__).parents[2] / "config" / "bridge.yaml"
@@ -41,6 +42,7 @@ _WORDS = {
     rules._source_pattern: "pattern",
     rules._keyword: "word",
     profiles._characters: "`true`, `false`, or 0 to 50",
+    source_of: "sender",
     bool: "`true` or `false`",
     int: "whole number",
     str: "text",
@@ -68,6 +70,7 @@ SECTIONS = (
     Section("tls", Tls, ("listeners", "smpp", 0, "tls")),
     Section("accounts.NAME", Account, ("accounts", "acme")),
     Section("accounts.NAME.quota", Quota, ("accounts", "acme", "quota")),
+    Section("accounts.NAME.senders", senders.Senders, ("accounts", "acme", "senders")),
     Section("accounts.NAME.smpp", SmppAccount, ("accounts", "acme", "smpp")),
     Section("accounts.NAME.smpp.certificate", Certificate, ("accounts", "acme", "smpp", "certificate")),
     Section("accounts.NAME.smpp.receipts", profiles.Receipts, ("accounts", "acme", "smpp", "receipts")),

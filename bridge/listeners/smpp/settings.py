@@ -62,7 +62,7 @@ class SmppAccount(Settings):
     enquire_link_interval: Duration | None = None  # None: the listener's, and so the next two
     inactivity_timeout: Duration | None = None
     response_timeout: Duration | None = None
-    alphabet: Literal["gsm7", "latin1", "ascii", "utf8", "cp1252"] = "gsm7"  # of data_coding 0
+    alphabet: Literal["gsm7", "gsm7-packed", "latin1", "ascii", "utf8", "cp1252"] = "gsm7"  # of data_coding 0
     version: Literal["3.3", "3.4", "5.0"] | None = None  # overrides what the bind says
     message_id: IdForm = "decimal"
     receipts: Receipts = Receipts()
