@@ -198,7 +198,7 @@ class Assembly:
             if owed:
                 self._on_owed(owed)
 
-        given = [_part(part) for part in _ordered(parts)]
+        given = [(part.message_id, _part(part)) for part in _ordered(parts)]
         self._store.attach(message_id, given, self._clock()).add_done_callback(attached)
 
     def _end(self, key: _Key, entries: Sequence[Entry]) -> asyncio.Future[None]:
@@ -293,7 +293,7 @@ def _joined(parts: Sequence[Message], content: str | bytes) -> Message:
         binary=content if isinstance(content, bytes) else None,
         udh=merge_udh(segment.udh for segment in _segments(ordered)),
     )
-    if len(parts) == 1:
+    if len(parts) == 1 and message.known_id is None:
         return message
     return msgspec.structs.replace(
         message,

@@ -181,10 +181,13 @@ class Store(Protocol):
         At most `limit`, and none that came more than `span_s` before the newest part.
         """
 
-    def attach(self, message_id: int, parts: Sequence[Part], now: float) -> asyncio.Future[list[Owed] | None]:
-        """Gives waiting parts to a message that was joined without them; gives what is owed for them now.
+    def attach(
+        self, message_id: int, parts: Sequence[tuple[int, Part]], now: float
+    ) -> asyncio.Future[list[Owed] | None]:
+        """Gives waiting parts, each by the id that it is kept under, to a message that was joined without them.
 
-        Only when it is final already; otherwise they are told with the others. None: there is no such message.
+        Gives what is owed for them now, if it is final already; otherwise they are told with the others. None: there
+        is no such message.
         """
 
     def begin(self, message_ids: Sequence[int]) -> asyncio.Future[None]:

@@ -26,18 +26,19 @@ def joined(connection: sqlite3.Connection, span_s: float, limit: int) -> list[tu
     return found[::-1]
 
 
-def attach(cursor: sqlite3.Cursor, message_id: int, parts: Sequence[Part], now: float) -> list[Owed] | None:
+def attach(cursor: sqlite3.Cursor, message_id: int, parts: Sequence[tuple[int, Part]], now: float) -> list[Owed] | None:
     """Writes the message with `parts`, and gives what is owed for them; None: there is no such message."""
     row = cursor.execute(SQL["joined"], (message_id,)).fetchone()
     if row is None:
         return None
     body, state, reason = row
-    message = _with_parts(message_from_bytes(body), parts)
+    given = [part for _, part in parts]
+    message = _with_parts(message_from_bytes(body), given)
     cursor.execute(SQL["attach"], (pack(message), message_id))
-    cursor.executemany(SQL["join_part"], [(message_id, None, part.part_id) for part in parts])
+    cursor.executemany(SQL["join_part"], [(message_id, None, kept_id) for kept_id, _ in parts])
     if STATES[state] not in FINAL:
         return []
-    return _owed(message, STATES[state], reason, now, [part.part_id for part in parts])
+    return _owed(message, STATES[state], reason, now, [part.part_id for part in given])
 
 
 def owed_with_attached(cursor: sqlite3.Cursor, done: Settlement) -> Sequence[Owed]:

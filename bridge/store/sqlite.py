@@ -200,7 +200,9 @@ class SqliteStore:
         """Marks of the last parts that were joined, and their messages, oldest first."""
         return joined(self._connection, span_s, limit)
 
-    def attach(self, message_id: int, parts: Sequence[Part], now: float) -> asyncio.Future[list[Owed] | None]:
+    def attach(
+        self, message_id: int, parts: Sequence[tuple[int, Part]], now: float
+    ) -> asyncio.Future[list[Owed] | None]:
         """Gives waiting parts to a message that was joined without them; gives what is owed for them now."""
 
         def run(cursor: sqlite3.Cursor) -> list[Owed] | None:

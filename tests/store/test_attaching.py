@@ -58,7 +58,7 @@ async def test_parts_may_have_no_mark(open_store: Open) -> None:
 async def test_before_the_message_is_final_nothing_is_owed_yet(open_store: Open) -> None:
     store = open_store()
     await joined(store)
-    assert await store.attach(1, [LATE], NOW) == []
+    assert await store.attach(1, [(4, LATE)], NOW) == []
     assert store.parts() == []
     record = await store.find(4)
     assert record is not None
@@ -72,7 +72,7 @@ async def test_after_it_was_sent(open_store: Open) -> None:
     store = open_store()
     await joined(store)
     await store.settle([sent(1, "ref-1", message=message(1, parts=PARTS))])
-    assert await store.attach(1, [LATE], NOW) == []
+    assert await store.attach(1, [(4, LATE)], NOW) == []
     await store.record("bsg", [report(State.UNDELIVERABLE, message_id=1, reason=Reason.BARRED)], NOW)
     assert await told(store) == {2: Reason.BARRED, 4: Reason.BARRED}
     (_, late) = await owed_to(store)
@@ -82,7 +82,7 @@ async def test_after_it_was_sent(open_store: Open) -> None:
 async def test_a_lane_that_has_it_in_memory_need_not_know(open_store: Open) -> None:
     store = open_store()
     await joined(store)
-    await store.attach(1, [LATE], NOW)
+    await store.attach(1, [(4, LATE)], NOW)
     await store.settle([again(1, NOW + 5)])
     owed = await store.settle([failed(message(1, parts=PARTS))])
     assert [item.known_id for item in owed] == [2, 4]
@@ -92,7 +92,7 @@ async def test_a_lane_that_has_it_in_memory_need_not_know(open_store: Open) -> N
 async def test_a_settlement_after_the_report_tells_nobody_twice(open_store: Open) -> None:
     store = open_store()
     await joined(store)
-    await store.attach(1, [LATE], NOW)
+    await store.attach(1, [(4, LATE)], NOW)
     await store.record("bsg", [report(State.DELIVERED, message_id=1)], NOW)
     assert await store.settle([failed(message(1, parts=PARTS))]) == []
     assert await told(store) == {4: None}
@@ -102,7 +102,7 @@ async def test_what_is_final_is_told_at_once(open_store: Open) -> None:
     store = open_store()
     await store.accept([], [part(1, 1, 2), part(2, 2, 2), part(4, 2, 2)])
     await store.accept([rejected(message(1, parts=PARTS))])
-    owed = await store.attach(1, [LATE, Part(part_id=5, number=1)], NOW)
+    owed = await store.attach(1, [(4, LATE), (5, Part(part_id=5, number=1))], NOW)
     assert owed is not None
     assert [(item.known_id, item.part) for item in owed] == [(4, LATE)]
     assert await told(store) == {2: Reason.NO_ROUTE, 4: Reason.NO_ROUTE}
@@ -112,7 +112,7 @@ async def test_what_is_final_is_told_at_once(open_store: Open) -> None:
 async def test_a_message_without_parts_becomes_the_first_of_them(open_store: Open) -> None:
     store = open_store()
     await store.accept([entry(1, native={"first": True})])
-    await store.attach(1, [LATE], NOW)
+    await store.attach(1, [(4, LATE)], NOW)
     record = await store.find(1)
     assert record is not None
     first = Part(part_id=1, number=2, report_on=ReportOn.FINAL, native={"first": True})
@@ -124,7 +124,7 @@ async def test_a_message_without_parts_becomes_the_first_of_them(open_store: Ope
 async def test_a_late_part_may_be_the_only_one_that_asks_for_intermediate_states(open_store: Open) -> None:
     store = open_store()
     await joined(store)
-    await store.attach(1, [Part(part_id=4, number=2, intermediate=True)], NOW)
+    await store.attach(1, [(4, Part(part_id=4, number=2, intermediate=True))], NOW)
     record = await store.find(1)
     assert record is not None
     assert record.message.intermediate
@@ -133,5 +133,5 @@ async def test_a_late_part_may_be_the_only_one_that_asks_for_intermediate_states
 async def test_a_message_that_is_no_more(open_store: Open) -> None:
     store = open_store()
     await store.accept([], [part(4, 2, 2)])
-    assert await store.attach(1, [LATE], NOW) is None
+    assert await store.attach(1, [(4, LATE)], NOW) is None
     assert [item.message_id for item in store.parts()] == [4]
