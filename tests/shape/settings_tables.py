@@ -19,7 +19,7 @@ from bridge.listeners.certificates import Certificate
 from bridge.listeners.control.settings import Control
 from bridge.listeners.http.settings import HttpAccount, HttpListener
 from bridge.listeners.smpp import profiles
-from bridge.listeners.smpp.settings import SmppAccount, SmppListener
+from bridge.listeners.smpp.settings import Outbind, SmppAccount, SmppListener
 from bridge.listeners.smtp.settings import Mail, SmtpAccount, SmtpListener
 from bridge.problems import KeyPath
 from bridge.providers._contract import ProviderSettings
@@ -74,6 +74,7 @@ SECTIONS = (
     Section("accounts.NAME.smpp", SmppAccount, ("accounts", "acme", "smpp")),
     Section("accounts.NAME.smpp.certificate", Certificate, ("accounts", "acme", "smpp", "certificate")),
     Section("accounts.NAME.smpp.receipts", profiles.Receipts, ("accounts", "acme", "smpp", "receipts")),
+    Section("accounts.NAME.smpp.outbind", Outbind, ("accounts", "acme", "smpp", "outbind")),
     Section("accounts.NAME.smtp", SmtpAccount, ("accounts", "acme", "smtp")),
     Section("accounts.NAME.http", HttpAccount, ("accounts", "acme", "http")),
     Section("providers.NAME", ProviderSettings, ("providers", "bsg")),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from bridge.listeners.certificates import Certificate
 from bridge.listeners.smpp.profiles import IdForm, Receipts
-from bridge.values import Duration, Listen, Network, Secret, Settings, Size, Tls
+from bridge.values import Address, Duration, Listen, Network, Secret, Settings, Size, Tls
 
 
 class SmppListener(Settings):
@@ -42,6 +42,13 @@ class Outbind(Settings):
     tls: bool = False
     ca: str | None = None  # PEM file of who signs its certificate; without it, those that the system trusts
 
+    @field_validator("connect")
+    @classmethod
+    def _connect(cls, value: Address) -> Address:
+        if not value.host or not value.port:
+            raise ValueError("an address to connect to has a host and a port, such as 192.0.2.7:2776")
+        return value
+
 
 class SmppAccount(Settings):
     """How one account binds."""
@@ -59,9 +66,7 @@ class SmppAccount(Settings):
     version: Literal["3.3", "3.4", "5.0"] | None = None  # overrides what the bind says
     message_id: IdForm = "decimal"
     receipts: Receipts = Receipts()
-    lists: dict[ListName, Annotated[list[Number], Field(min_length=1)]] = Field(
-        default_factory=dict
-    )  # its distribution lists, for submit_multi
+    lists: dict[ListName, Annotated[list[Number], Field(min_length=1)]] | None = None  # for submit_multi
     duplicates: Duration | None = None  # how long the same PDU, sent again, gets the first id; None: it is a new one
     outbind: Outbind | None = None
 

@@ -253,8 +253,8 @@ def _native(pdu: SubmitSm) -> dict[str, Any]:
         native["protocol_id"] = pdu.protocol_id
     if pdu.data_coding:
         native["data_coding"] = pdu.data_coding
-    if pdu.esm_class & ~_ESM_UDHI:
-        native["esm_class"] = pdu.esm_class & ~_ESM_UDHI  # what follows the header is kept without it
+    if pdu.esm_class:
+        native["esm_class"] = pdu.esm_class  # UDHI too: what replaces the text has a header again
     if pdu.tlvs:
         reference = pdu.tlv(Tag.USER_MESSAGE_REFERENCE)
         if reference is not None:

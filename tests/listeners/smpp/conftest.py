@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 from listeners.smpp.esme import Deaf, Esme
+from listeners.smpp.operating import Operate, operating
 from listeners.smpp.world import World
 from listeners.smpp.world import account as an_account
+from unit.bridges import Bsg, Start, bsg_served, starting
 
 from bridge.listeners.lockout import Lockout
 from bridge.listeners.passwords import Passwords
@@ -55,6 +57,26 @@ async def serve(world: World) -> AsyncIterator[Serve]:
     for server in servers:
         await server.stop(0.5)
     passwords.close()
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """Starts whole bridges."""
+    async with starting() as make:
+        yield make
+
+
+@pytest.fixture
+async def bsg() -> AsyncIterator[Bsg]:
+    async with bsg_served() as served:
+        yield served
+
+
+@pytest.fixture
+async def operate(start: Start, bsg: Bsg, tmp_path: Path) -> AsyncIterator[Operate]:
+    """A bridge whose provider is `bsg`, and a client bound to it; keyword arguments are settings of its account."""
+    async with operating(start, bsg, tmp_path) as begin:
+        yield begin
 
 
 @pytest.fixture
