@@ -414,7 +414,7 @@ def test_registered_delivery(registered_delivery: int, wanted: ReportOn) -> None
 
 
 @pytest.mark.parametrize("registered_delivery", range(256))
-def test_intermediate_notifications(registered_delivery: int) -> None:
+def test_bits_of_registered_delivery(registered_delivery: int) -> None:
     """Other bits, which clients fill with anything, are passed over."""
     assert taken(registered_delivery=registered_delivery).intermediate == bool(registered_delivery & 0x10)
 
