@@ -10,8 +10,8 @@ The map of the package, top to bottom; a room imports only from lower rows (kept
     routing | store | transport | smarthost
     providers                            pure: one file a provider; the folder is the registry
     telemetry                            logs, metrics, health
-    smpp | sms | message | values | throttle   pure: protocol, text on the air, the words everyone shares
-    errors                               what can go wrong, and what to do next
+    smpp | sms | message | values | throttle | document   pure: protocol, text on the air, words everyone shares
+    errors | problems                    what can go wrong, and what to do next
 """
 
 __version__ = "0.1.0"

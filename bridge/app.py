@@ -11,19 +11,18 @@ import structlog
 
 from bridge import providers
 from bridge.changes import Changes
+from bridge.config import accounts
 from bridge.config.schema import Account, Config
 from bridge.dispatch.lane import Lane
 from bridge.errors import ConfigError
 from bridge.intake import Intake
 from bridge.listeners.control.server import ControlServer, opened
-from bridge.listeners.http import ports as http_ports
 from bridge.listeners.http.outgoing import CallbackSender
 from bridge.listeners.http.server import HttpServer
+from bridge.listeners.lockout import Lockout
 from bridge.listeners.passwords import Passwords
-from bridge.listeners.smpp import ports as smpp_ports
 from bridge.listeners.smpp.outbind import Callers
 from bridge.listeners.smpp.server import Binds, SmppServer
-from bridge.listeners.smtp import ports as smtp_ports
 from bridge.listeners.smtp.outgoing import MailSender
 from bridge.listeners.smtp.server import SmtpServer
 from bridge.listeners.smtp.settings import Mail, SmtpAccount
@@ -104,9 +103,11 @@ class App:
         self.store = SqliteStore(config.store_path, self.clock(), decide)
         self._references = References(self.store.store_id)
         self.providers: dict[str, Provider] = {
-            name: providers.load(settings.type).Provider(name, settings, self._references)
+            name: providers.load(settings.type, config.provider_paths).Provider(name, settings, self._references)
             for name, settings in config.providers.items()
         }
+        for name, provider in self.providers.items():
+            provider.callback_url = config.callback_url(name)
         self.transport = Transport()
         self.delivery = Delivery(self.store, self._kept_s, self.clock)
         self.lanes = _Lanes(self._lane_of_gone)
@@ -127,12 +128,12 @@ class App:
             self.store,
             self.providers,
             InboundRouter(config.inbound),
-            self._listener_of,
+            lambda account: accounts.listener_of(self.config, account),
             clock=self.clock,
             on_owed=self._offer,
             on_went_on=self._wake,
         )
-        self._passwords = Passwords()
+        self._passwords = Passwords(lockout=Lockout(*config.lockout.limits))
         self._make_senders()
         self.intake.recover()
         for provider in self.providers.values():
@@ -183,7 +184,7 @@ class App:
             self.smpp.append(
                 SmppServer(
                     smpp,
-                    self._smpp_accounts(),
+                    accounts.smpp_accounts(config.accounts),
                     intake=self.intake,
                     changes=self.changes,
                     passwords=self._passwords,
@@ -192,12 +193,14 @@ class App:
                 )
             )
         for smtp in config.listeners.smtp:
-            self.smtp.append(SmtpServer(smtp, self._smtp_accounts(), intake=self.intake, passwords=self._passwords))
+            self.smtp.append(
+                SmtpServer(smtp, accounts.smtp_accounts(config.accounts), intake=self.intake, passwords=self._passwords)
+            )
         for http in config.listeners.http:
             self.http.append(
                 HttpServer(
                     http,
-                    self._http_accounts(),
+                    accounts.http_accounts(config.accounts),
                     intake=self.intake,
                     records=self.store,
                     hear=self.hearing.hear,
@@ -212,7 +215,7 @@ class App:
             await listener.start()
         if self.smpp:
             self._callers = Callers(self.smpp[0], self._binds)
-            self._callers.configure(self._smpp_accounts())
+            self._callers.configure(accounts.smpp_accounts(config.accounts))
         await self._take_control()
 
     async def _take_control(self) -> None:
@@ -224,7 +227,9 @@ class App:
             binds=self._binds,
             lanes=self.lanes,
             store=self.store,
-            system_ids=lambda: {each.name: each.settings.system_id for each in self._smpp_accounts()},
+            system_ids=lambda: {
+                each.name: each.settings.system_id for each in accounts.smpp_accounts(self.config.accounts)
+            },
             clock=self.clock,
         )
         asked_for = bool(config.control.model_fields_set)
@@ -257,7 +262,10 @@ class App:
     # --- reload, stop -----------------------------------------------------------------------------------------------
 
     def reload(self, config: Config) -> None:
-        """Takes over accounts, routes and inbound rules. Raises ConfigError when anything else has changed."""
+        """Takes over accounts, routes, inbound rules and lock-outs, and reads certificates again.
+
+        Nobody is locked out any more. Raises ConfigError when anything else has changed.
+        """
         keys = ("store", "listeners", "providers", "mail", "control", "limits")
         fixed = [key for key in keys if getattr(config, key) != getattr(self.config, key)]
         if fixed:
@@ -269,13 +277,20 @@ class App:
         )
         self.hearing.configure(InboundRouter(config.inbound))
         for smpp in self.smpp:
-            smpp.replace_accounts(self._smpp_accounts())
+            smpp.replace_accounts(accounts.smpp_accounts(config.accounts))
         if self._callers is not None:
-            self._callers.configure(self._smpp_accounts())
+            self._callers.configure(accounts.smpp_accounts(config.accounts))
         for smtp in self.smtp:
-            smtp.admit(self._smtp_accounts())
+            smtp.admit(accounts.smtp_accounts(config.accounts))
         for http in self.http:
-            http.replace_accounts(self._http_accounts())
+            http.replace_accounts(accounts.http_accounts(config.accounts))
+        self._passwords.lockout.configure(*config.lockout.limits)
+        listeners: list[SmppServer | SmtpServer | HttpServer] = [*self.smpp, *self.smtp, *self.http]
+        for listener in listeners:
+            try:
+                listener.renew_tls()
+            except OSError as error:
+                log.error("certificate_not_renewed", port=listener.port, error=str(error))
         self._make_senders()
         self.delivery.configure()
 
@@ -372,45 +387,6 @@ class App:
     def _kept_s(self, account: str) -> float:
         known = self.config.accounts.get(account)
         return known.reports_kept if known else Account.model_fields["reports_kept"].default
-
-    def _listener_of(self, account: str) -> str | None:
-        """How an account gets inbound messages: by SMPP, else by callback, else by mail."""
-        settings = self.config.accounts.get(account)
-        if settings is None:
-            return None
-        if settings.smpp is not None:
-            return "smpp"
-        if settings.http is not None and settings.http.callback is not None:
-            return "http"
-        mailed = settings.smtp is not None and settings.smtp.inbound_to is not None and self.config.mail is not None
-        return "smtp" if mailed else None
-
-    def _smpp_accounts(self) -> list[smpp_ports.Account]:
-        return [
-            smpp_ports.Account(name=name, settings=account.smpp, region=account.region, validity_s=account.validity)
-            for name, account in self.config.accounts.items()
-            if account.smpp is not None
-        ]
-
-    def _smtp_accounts(self) -> list[smtp_ports.Account]:
-        return [
-            smtp_ports.Account(name=name, settings=account.smtp, region=account.region, validity_s=account.validity)
-            for name, account in self.config.accounts.items()
-            if account.smtp is not None
-        ]
-
-    def _http_accounts(self) -> list[http_ports.Account]:
-        return [
-            http_ports.Account(
-                name=name,
-                settings=account.http,
-                region=account.region,
-                validity_s=account.validity,
-                max_parts=account.max_parts,
-            )
-            for name, account in self.config.accounts.items()
-            if account.http is not None
-        ]
 
 
 async def _stop(*stops: Awaitable[None]) -> None:

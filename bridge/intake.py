@@ -12,34 +12,29 @@ from typing import Protocol
 
 import msgspec
 
+from bridge.admission import Admission, Limits
+from bridge.assembly import Assembly, PartsLimits, rejected
 from bridge.errors import Refusal
-from bridge.message import Message, Owed, Part, Plan, Reason, Report, ReportOn, State, owed_for
+from bridge.message import Message, Owed, Plan, Reason, State
 from bridge.providers._contract import Capabilities
 from bridge.providers._fit import fit
 from bridge.routing.rules import Router
-from bridge.sms.encoding import TextError
-from bridge.sms.join import join
-from bridge.store import Entry, Queued, Stage, Store, cancelled
+from bridge.routing.senders import SenderRules, Senders
+from bridge.store import Entry, Queued, Stage, Store
 from bridge.telemetry import metrics
-from bridge.throttle import Bucket
 
 _SCHEDULE_MAX_S = 366 * 86400.0
-_PARTS_MAX = 100_000  # parts of unfinished messages held in memory
 
 Verdicts = tuple[list[Refusal | None], "asyncio.Future[None] | None"]
 
 
-class AccountLimits(Protocol):
+class AccountLimits(Limits, PartsLimits, Protocol):
     """What intake needs to know of an account."""
 
     @property
-    def rate(self) -> float | None: ...
-    @property
-    def burst(self) -> int | None: ...
-    @property
-    def parts_timeout(self) -> float: ...
-    @property
     def max_parts(self) -> int: ...
+    @property
+    def senders(self) -> Senders | None: ...
 
 
 class LanePort(Protocol):
@@ -80,25 +75,20 @@ class Intake:
         self._clock = clock
         self._on_owed = on_owed
         self._storing = 0  # messages on their way to disk
-        self._assemblies: dict[tuple[object, ...], list[Message]] = {}  # parts on disk
-        self._parts_held = 0  # those, and parts on their way to disk
-        self._buckets: dict[str, Bucket] = {}
+        self._assembly = Assembly(store, entry=self._entry, keep=self._keep, on_owed=on_owed, clock=clock)
+        self._admission = Admission(store, clock)
         self.configure(router, accounts, capabilities)
 
     def configure(
         self, router: Router, accounts: Mapping[str, AccountLimits], capabilities: Mapping[str, Capabilities]
     ) -> None:
-        """Takes over a new configuration; rates start anew only for accounts whose rate changed."""
+        """Takes over a new configuration; rates start anew only for accounts whose rate changed, quotas never."""
         self._router = router
         self._accounts = accounts
         self._capabilities = capabilities
-        old = self._buckets
-        self._buckets = {}
-        for name, account in accounts.items():
-            if account.rate is not None:
-                bucket = Bucket(account.rate, account.burst)
-                same = name in old and (old[name].rate_per_s, old[name].burst) == (bucket.rate_per_s, bucket.burst)
-                self._buckets[name] = old[name] if same else bucket
+        self._admission.configure(accounts)
+        self._senders = {name: SenderRules(a.senders) for name, a in accounts.items() if a.senders is not None}
+        self._assembly.configure(accounts)
 
     def next_id(self) -> int:
         """The id of the next message. Raises StoreUnavailable."""
@@ -106,18 +96,10 @@ class Intake:
 
     def check(self, message: Message) -> Refusal | None:
         """Why the message cannot be taken whatever the load; None: it can."""
-        account = self._accounts.get(message.account)
-        if account is None:
-            return _no_account()
-        untimely = _untimely(message)
-        if untimely is not None:
-            return untimely
-        if message.segment is not None:
-            if message.segment.total > account.max_parts:
-                return Refusal(Reason.TEXT_TOO_LONG, "the message has more parts than the account may send")
-            return None if self._router.plan(message) else _no_route(message)
-        plan = self._plan(message)
-        return plan if isinstance(plan, Refusal) else None
+        try:
+            return self._check(self._with_sender(message))
+        except Refusal as refusal:
+            return refusal
 
     def route_of(self, account: str, listener: str, destination: str, source: str | None) -> Refusal | None:
         """Why nothing could be sent to a number, before there is a text; None: a route exists."""
@@ -131,6 +113,10 @@ class Intake:
             accepted_at=now,
             expires_at=now + 1,
         )
+        try:
+            probe = self._with_sender(probe)
+        except Refusal as refusal:
+            return refusal
         return None if self._router.plan(probe) else _no_route(probe)
 
     def accept(self, messages: Sequence[Message]) -> Verdicts:
@@ -143,14 +129,21 @@ class Intake:
         entries: list[Entry] = []
         parts: list[Message] = []
         for message in messages:
-            verdict = self._admit(message, len(entries))
+            verdict: Refusal | None = None
+            if self._senders:
+                try:
+                    message = self._with_sender(message)
+                except Refusal as refusal:
+                    verdict = refusal
+            verdict = verdict or self._admit(message, len(entries))
             if verdict is None and message.segment is not None:
                 parts.append(message)
-                self._parts_held += 1
+                self._assembly.expect(1)
             elif verdict is None:
                 entry = self._entry(message)
                 if isinstance(entry, Refusal):
                     verdict = entry
+                    self._admission.give_back(message)
                 else:
                     entries.append(entry)
             verdicts.append(verdict)
@@ -162,7 +155,12 @@ class Intake:
 
     def accept_refused(self, message: Message, refusal: Refusal) -> asyncio.Future[None]:
         """Keeps a message that cannot be sent as rejected, so that its sender is told like of any other failure."""
-        return asyncio.shield(self._keep([self._rejected(message, Reason(refusal.reason), refusal.text)]))
+        entry = rejected(message, Reason(refusal.reason), refusal.text, self._clock())
+        return asyncio.shield(self._keep([entry]))
+
+    def room(self, account: str) -> tuple[int, float]:
+        """How many messages of a paced account to read now, and when there are none, for how long not to: seconds."""
+        return self._admission.room(account)
 
     def replacement(self, message: Message) -> Entry | Refusal:
         """The entry for a message that takes the place of one that waits: it was admitted with that one."""
@@ -173,26 +171,15 @@ class Intake:
 
         A future for each: done when it is on disk as cancelled, or StoreUnavailable when its parts wait on.
         """
-        keys = [key for key, parts in self._assemblies.items() if any(wanted(part) for part in parts)]
-        return [self._end(key, self._cancelled(self._assemblies[key])) for key in keys]
+        return self._assembly.cancel(wanted)
 
     def recover(self) -> None:
         """Takes up the parts that an earlier process kept."""
-        for part in self._store.parts():
-            self._parts_held += 1
-            self._assemble(part)
+        self._assembly.recover()
 
     def give_up_parts(self, now: float) -> None:
-        """Ends messages whose missing parts are overdue, and joins again what could not be stored when it was whole.
-
-        To be called about once a second.
-        """
-        for key, parts in list(self._assemblies.items()):
-            account = self._accounts.get(parts[0].account)
-            if _whole(parts):
-                self._join(key)
-            elif account is None or now >= parts[0].accepted_at + account.parts_timeout:
-                self._end(key, self._rejected(_joined(parts, text=""), Reason.PARTS_MISSING, "", parts))
+        """Ends long messages whose missing parts are overdue; to be called about once a second."""
+        self._assembly.sweep(now)
 
     # --- one message ----------------------------------------------------------------------------------------------
 
@@ -201,18 +188,33 @@ class Intake:
         if message.account not in self._accounts:
             return _no_account()
         full = self._store.queued + self._storing + before >= self._queue_max
-        if full or (message.segment is not None and self._parts_held >= _PARTS_MAX):
+        if full or (message.segment is not None and self._assembly.full):
             return Refusal(Reason.QUEUE_FULL, "the queue is full; try again later", retry_after_s=5.0)
         if message.segment is not None:
-            refusal = self.check(message)
+            refusal = self._check(message)
             if refusal is not None:
                 return refusal
-        bucket = self._buckets.get(message.account)
-        if bucket is not None:
-            now = self._clock()
-            if not bucket.take(1, now):
-                return Refusal(Reason.THROTTLED, "over the account's rate", retry_after_s=bucket.wait_s(now))
-        return None
+        return self._admission.refuse(message)
+
+    def _check(self, message: Message) -> Refusal | None:
+        account = self._accounts.get(message.account)
+        if account is None:
+            return _no_account()
+        untimely = _untimely(message)
+        if untimely is not None:
+            return untimely
+        if message.segment is not None:
+            if message.segment.total > account.max_parts:
+                return Refusal(Reason.TEXT_TOO_LONG, "the message has more parts than the account may send")
+            return None if self._router.plan(message) else _no_route(message)
+        plan = self._plan(message)
+        return plan if isinstance(plan, Refusal) else None
+
+    def _with_sender(self, message: Message) -> Message:
+        """The message with the sender that the rules of its account give it. Raises Refusal."""
+        rules = self._senders.get(message.account)
+        sender = message.source if rules is None else rules.sender_of(message.source)
+        return message if sender == message.source else msgspec.structs.replace(message, source=sender)
 
     def _entry(self, message: Message, *, in_memory: bool = True) -> Entry | Refusal:
         plan = self._plan(message)
@@ -259,9 +261,11 @@ class Intake:
         self._storing -= len(entries)
         failed = done.exception() is not None
         offers: dict[str, list[Queued]] = {}
-        if not failed:
-            submitted = [entry.message for entry in entries if not entry.joins and entry.stage is not Stage.FINAL]
-            for message in (*submitted, *parts):
+        submitted = [entry.message for entry in entries if not entry.joins and entry.stage is not Stage.FINAL]
+        for message in (*submitted, *parts):
+            if failed:
+                self._admission.give_back(message)
+            else:
                 metrics.accepted.add(message.listener, message.account)
         for entry in entries:
             if entry.stage is Stage.LEASED:
@@ -279,103 +283,10 @@ class Intake:
             else:
                 self._lanes[lane].offer(queued)
         if failed:
-            self._parts_held -= len(parts)
+            self._assembly.expect(-len(parts))
         else:
             for part in parts:
-                self._assemble(part)
-
-    def _rejected(self, message: Message, reason: Reason, text: str, parts: Sequence[Message] = ()) -> Entry:
-        report = Report(state=State.REJECTED, reason=reason, native=text)
-        return Entry(
-            message=message,
-            plan=Plan(),
-            stage=Stage.FINAL,
-            next_at=None,
-            state=State.REJECTED,
-            reason=reason,
-            joins=tuple(part.message_id for part in parts),
-            owed=owed_for(message, report, self._clock()),
-        )
-
-    def _cancelled(self, parts: Sequence[Message]) -> Entry:
-        return msgspec.structs.replace(
-            cancelled(_joined(parts, text=""), self._clock()), joins=tuple(part.message_id for part in parts)
-        )
-
-    # --- long messages --------------------------------------------------------------------------------------------
-
-    def _assemble(self, part: Message) -> None:
-        """Takes a part that is on disk; the last one makes the message."""
-        key = _key(part)
-        parts = self._assemblies.setdefault(key, [])
-        parts.append(part)
-        if _whole(parts):
-            self._join(key)
-
-    def _join(self, key: tuple[object, ...]) -> None:
-        parts = self._assemblies[key]
-        try:
-            # A repeated part has an id of its own and gets a receipt of its own; its text counts once.
-            whole = _joined(parts, text=join([p.segment for p in parts if p.segment]))
-        except TextError as error:
-            self._end(key, self._rejected(_joined(parts, text=""), Reason.INVALID_TEXT, str(error), parts))
-            return
-        entry = self._entry(whole)
-        if isinstance(entry, Refusal):
-            entry = self._rejected(whole, Reason(entry.reason), entry.text, parts)
-        else:
-            entry = msgspec.structs.replace(entry, joins=tuple(p.message_id for p in parts))
-        self._end(key, entry)
-
-    def _end(self, key: tuple[object, ...], entry: Entry) -> asyncio.Future[None]:
-        """Stores what parts have become. They are acknowledged: if that fails, they wait for `give_up_parts`."""
-        parts = self._assemblies.pop(key)
-
-        def stored(done: asyncio.Future[None]) -> None:
-            if done.exception() is None:
-                self._parts_held -= len(parts)
-            else:
-                self._assemblies[key] = parts + self._assemblies.get(key, [])
-
-        kept = self._keep([entry])
-        kept.add_done_callback(stored)
-        return kept
-
-
-def _key(part: Message) -> tuple[object, ...]:
-    """Equal for the parts of one message."""
-    segment = part.segment
-    assert segment is not None
-    return part.account, part.source, part.destination, segment.scheme, segment.reference, segment.total
-
-
-def _whole(parts: Sequence[Message]) -> bool:
-    segment = parts[0].segment
-    assert segment is not None
-    return len(parts) >= segment.total and len({p.segment.number for p in parts if p.segment}) == segment.total
-
-
-def _joined(parts: Sequence[Message], text: str | bytes) -> Message:
-    ordered = sorted(parts, key=lambda part: (part.segment.number if part.segment else 0, part.message_id))
-    return msgspec.structs.replace(
-        ordered[0],
-        segment=None,
-        text=text if isinstance(text, str) else None,
-        binary=text if isinstance(text, bytes) else None,
-        report_on=ReportOn.NEVER,
-        known_id=None,
-        intermediate=any(part.intermediate for part in ordered),
-        parts=tuple(
-            Part(
-                part_id=part.known_id or part.message_id,
-                number=part.segment.number if part.segment else 0,
-                report_on=part.report_on,
-                intermediate=part.intermediate,
-                native=part.native,
-            )
-            for part in ordered
-        ),
-    )
+                self._assembly.add(part)
 
 
 def _untimely(message: Message) -> Refusal | None:

@@ -122,6 +122,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     scheme: str  # udh8 | udh16 | sar: equal references of different schemes are different sets
     octets: bytes  # user data without its header
     alphabet: str  # a name that `bridge.sms.encoding.decode` knows, or "binary"
+    udh: bytes | None = None  # what else its header said, length octet included
 
 
 ContentKind = Literal["photo", "video", "audio", "document", "location", "contact", "buttons"]
@@ -154,7 +155,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=
     source: str | None = None  # digits, or an alphanumeric sender; None: the provider's default
     text: str | None = None
     binary: bytes | None = None  # user data that is not text
-    udh: bytes | None = None  # user data header of `binary`, length octet included
+    udh: bytes | None = None  # user data header of `binary` or `text`, length octet included, without concatenation
     content: Content | None = None
     flash: bool = False
     priority: int = 0  # 0..3, 3 first
@@ -279,6 +280,10 @@ class Owed(msgspec.Struct, kw_only=True, gc=False):
         if self.inbound is not None:
             return self.inbound.destination
         return self.message.source if self.message is not None else None
+
+
+# How much of a quota is used: account, day or month, which one (2026-11-22, 2026-11), and the count.
+Usage = tuple[str, str, str, int]
 
 
 def merge(state: State, report: State) -> State:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 import structlog
 
-from bridge.config.problems import hint
 from bridge.dispatch.lane import Lane
 from bridge.listeners.http.server import HttpServer
 from bridge.listeners.smpp.capture import Capture, Caught
@@ -16,6 +15,7 @@ from bridge.listeners.smpp.seen import Seen
 from bridge.listeners.smpp.server import Binds, SmppServer
 from bridge.listeners.smtp.server import SmtpServer
 from bridge.message import Outcome, Reason
+from bridge.problems import hint
 from bridge.store import Store
 from bridge.telemetry.logs import mask
 

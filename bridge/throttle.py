@@ -22,14 +22,32 @@ class Bucket:
         self._tokens -= taken
         return taken
 
+    def spend(self, cost: int, now: float) -> bool:
+        """Takes `cost` tokens, or none; what costs more than the burst needs a full bucket and leaves a debt."""
+        self._refill(now)
+        if self._tokens + 1e-9 < min(cost, self.burst):
+            return False
+        self._tokens -= cost
+        return True
+
+    def owe(self, cost: int, now: float) -> None:
+        """Takes `cost` tokens whether they are there or not; a debt is paid off by the time that passes."""
+        self._refill(now)
+        self._tokens -= cost
+
+    def level(self, now: float) -> float:
+        """Tokens that are there; less than 0 is a debt."""
+        self._refill(now)
+        return self._tokens
+
     def give_back(self, count: int) -> None:
         """Gives back tokens that were taken and not used."""
         self._tokens = min(self.burst, self._tokens + count)
 
-    def wait_s(self, now: float) -> float:
-        """Seconds until the next whole token; 0 when there is one."""
+    def wait_s(self, now: float, wanted: float = 1.0) -> float:
+        """Seconds until there are `wanted` tokens, or as many as it holds; 0 when there are."""
         self._refill(now)
-        return max(0.0, (1.0 - self._tokens) / self.rate_per_s)
+        return max(0.0, (min(wanted, self.burst) - self._tokens) / self.rate_per_s)
 
     def _refill(self, now: float) -> None:
         if self._at is not None and now > self._at:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -25,6 +26,7 @@ from pydantic import (
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w)\s*")
 _SIZE = re.compile(r"(\d+)\s*([KMG]i?B|B)?")
+_MAPPED = IPv6Network("::ffff:0:0/96")
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|m|h)")
 
 
@@ -102,6 +104,22 @@ def _written(pattern: str, example: str, kind: str = "number") -> WithJsonSchema
     return WithJsonSchema({"anyOf": [{"type": kind}, {"type": "string", "pattern": pattern}], "examples": [example]})
 
 
+def network(value: Any) -> IPv4Network | IPv6Network:
+    """An address or network such as `10.0.0.0/8`, `2001:db8::/32`, `192.0.2.7`. Raises ValueError.
+
+    IPv4 inside IPv6 (`::ffff:10.0.0.0/104`, RFC 4291 §2.5.5.2) is taken as the IPv4 that it means.
+    """
+    try:
+        found = ip_network(str(value).strip(), strict=True)
+    except ValueError as error:
+        if "host bits" in str(error):
+            raise ValueError("the address has bits outside its network: 10.0.0.0/8, not 10.0.0.1/8") from None
+        raise ValueError("a network is an address or a block of them, such as 192.0.2.7 or 10.0.0.0/8") from None
+    if isinstance(found, IPv6Network) and found.subnet_of(_MAPPED):
+        return IPv4Network((int(found.network_address) & 0xFFFF_FFFF, found.prefixlen - 96))
+    return found
+
+
 def base_url(value: str) -> str:
     """Checks the `http(s)://host/path` that paths are appended to; it ends without a slash. Raises ValueError."""
     parts = urlsplit(value)
@@ -118,6 +136,12 @@ Rate = Annotated[
     WithJsonSchema({"type": "string", "pattern": f"^{_RATE.pattern}$", "examples": ["100/s"]}),
 ]
 Size = Annotated[int, BeforeValidator(size_bytes), _written(f"^{_SIZE.pattern}$", "10MiB", "integer")]
+Network = Annotated[
+    IPv4Network | IPv6Network,
+    PlainValidator(network),
+    PlainSerializer(str),
+    WithJsonSchema({"type": "string", "examples": ["10.0.0.0/8"]}),
+]
 BaseUrl = Annotated[str, AfterValidator(base_url)]
 Listen = Annotated[
     Address,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import typer
 
+from bridge.cli import provider_api, provider_check
 from bridge.cli.bench import bench
 from bridge.cli.check import check
 from bridge.cli.demo import demo
 from bridge.cli.passwords import hash_password
 from bridge.cli.provider import provider
-from bridge.cli.provider_api import add_to
 from bridge.cli.run import run
 from bridge.cli.send import send
 from bridge.cli.sessions import sessions
@@ -24,7 +24,8 @@ app = typer.Typer(
 )
 for _command in (run, check, demo, send, trace, sessions, bench, hash_password):
     app.command(_command.__name__.replace("_", "-"))(_command)
-add_to(provider)
+provider_api.add_to(provider)
+provider_check.add_to(provider)
 app.add_typer(provider)
 
 

@@ -93,7 +93,8 @@ class NotSent(Exception):
 def credentials_of(protocol: Protocol, account: Account) -> dict[str, Any]:
     """The fields of an `Order` that an account's settings hold; none when it may not use the protocol."""
     if protocol is Protocol.SMPP and account.smpp is not None:
-        return {"login": account.smpp.system_id, "password": account.smpp.password.get_secret_value()}
+        secret = account.smpp.password  # none where a certificate stands for it
+        return {"login": account.smpp.system_id, "password": secret.get_secret_value() if secret else ""}
     if protocol is Protocol.SMTP and account.smtp is not None:
         mail_from = account.smtp.senders[0].replace("*", "me")
         password = account.smtp.password.get_secret_value()

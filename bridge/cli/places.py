@@ -12,9 +12,9 @@ from typing import Any
 import typer
 from pydantic import ValidationError
 
-from bridge.config.document import Document
 from bridge.config.schema import Config
 from bridge.config.secrets import Substitution
+from bridge.document import Document
 
 
 def store_of(config: Path) -> Path:

@@ -24,10 +24,10 @@ from rich.text import Text
 from bridge import providers
 from bridge.cli.check import CONFIG
 from bridge.config.loader import load
-from bridge.config.problems import hint
 from bridge.config.schema import Config
 from bridge.errors import ConfigError, TransportError
 from bridge.message import Accepted, Message, Reason
+from bridge.problems import hint
 from bridge.providers import EXPORT_STATES, Attempt, Exports, Money, NotExported, NotSetUp, Provider, References, fit
 from bridge.providers import Request as ProviderRequest
 from bridge.providers._contract import Response
@@ -55,7 +55,7 @@ def list_(config: ConfigPath = CONFIG) -> None:
         able = [made.balance() is not None, made.inbox(now, now) is not None]
         table.add_row(*map(Text, [*cells, *("yes" if each else "" for each in able)]))
     _print(table)
-    typer.echo(f"types: {', '.join(providers.known())}")
+    typer.echo(f"types: {', '.join(providers.known(loaded.provider_paths))}")
 
 
 def show(name: Name, config: ConfigPath = CONFIG) -> None:
@@ -70,8 +70,8 @@ def show(name: Name, config: ConfigPath = CONFIG) -> None:
         words = ", ".join(sorted(value)) if isinstance(value, frozenset) else value
         table.add_row(Text(f"can: {key.replace('_', ' ')}"), Text("" if words is None else str(words)))
     _print(table)
-    if loaded.public_url is not None:
-        typer.echo(f"callbacks: {_callback_url(loaded, name, shown=True)}")
+    if made.callback_url is not None:
+        typer.echo(f"callbacks: {_masked(made, made.callback_url)}")
 
 
 def balance(name: Name, config: ConfigPath = CONFIG) -> None:
@@ -94,12 +94,13 @@ def setup(name: Name, config: ConfigPath = CONFIG) -> None:
     """
     loaded = _load(config)
     made = _made(loaded, name)
-    if loaded.public_url is None:
+    callback_url = made.callback_url
+    if callback_url is None:
         typer.echo(f'{config.name}: a provider needs a "public_url" to call', err=True)
         raise typer.Exit(2)
     try:
         # Not masked: a person who has to enter the address needs its token.
-        typer.echo(_ask(made, lambda line: _set_up(line, _callback_url(loaded, name))))
+        typer.echo(_ask(made, lambda line: _set_up(line, callback_url)))
     except NotSetUp as error:
         _fail(f"{name}: {_masked(made, str(error))}")
 
@@ -215,13 +216,10 @@ def _made(config: Config, name: str) -> Provider:
     settings = config.providers.get(name)
     if settings is None:
         raise typer.BadParameter(f'no provider is called "{name}"{hint(name, config.providers)}')
-    return providers.load(settings.type).Provider(name, settings, References(secrets.token_hex(6)))
-
-
-def _callback_url(config: Config, name: str, *, shown: bool = False) -> str:
-    token = config.providers[name].callback_token
-    segment = "" if token is None else "/***" if shown else f"/{quote(token.get_secret_value(), safe='')}"
-    return f"{str(config.public_url).rstrip('/')}/callbacks/{name}{segment}"
+    module = providers.load(settings.type, config.provider_paths)
+    made = module.Provider(name, settings, References(secrets.token_hex(6)))
+    made.callback_url = config.callback_url(name)
+    return made
 
 
 def _attempt(made: Provider, to: str, text: str, source: str | None, *, flash: bool) -> Attempt:

@@ -12,10 +12,10 @@ from pydantic import SecretStr
 
 from bridge.cli.clients import CLIENTS, NotSent, Order, Protocol, Taken, credentials_of
 from bridge.config.loader import load
-from bridge.config.problems import hint
 from bridge.errors import ConfigError
 from bridge.listeners.passwords import is_hashed
 from bridge.message import State
+from bridge.problems import hint
 from bridge.values import Tls, listen_address
 
 # What `smsbridge demo` knows; its ports are whatever was free.

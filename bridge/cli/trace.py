@@ -111,7 +111,7 @@ def _summary(record: Record, *, show: bool) -> Iterator[str]:
     source = "the provider's default" if message.source is None else message.source if show else mask(message.source)
     yield f"  from      {source}"
     yield f"  to        {message.destination if show else mask(message.destination)}"
-    yield f"  content   {_content(message, show=show)}"
+    yield f"  content   {content_of(message, show=show)}"
     if message.client_ref is not None:
         yield f"  ref       {message.client_ref}"
     if message.parts:
@@ -119,10 +119,12 @@ def _summary(record: Record, *, show: bool) -> Iterator[str]:
     yield f"  expires   {_time(message.expires_at)}"
 
 
-def _content(message: Message, *, show: bool) -> str:
+def content_of(message: Message, *, show: bool) -> str:
+    """What a message says; `show`: its text as it is."""
+    carried = "" if message.content is None else f"{message.content.kind}, "
     if message.text is None:
-        return f"{len(message.binary or b'')} octets"
-    return message.text if show else f"{len(message.text)} characters"
+        return carried.rstrip(", ") or f"{len(message.binary or b'')} octets"
+    return carried + (message.text if show else f"{len(message.text)} characters")
 
 
 def _table(record: Record, *, show: bool) -> Table:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bridge.config.document import items_at, keys_at, value_at
-from bridge.config.problems import KeyPath, Problem, hint, written
+from bridge.document import items_at, keys_at, value_at
+from bridge.problems import KeyPath, Problem, hint, written
 from bridge.values import Address, listen_address
 
 if TYPE_CHECKING:

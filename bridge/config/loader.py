@@ -10,43 +10,27 @@ from __future__ import annotations
 import grp
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
 from bridge import providers
 from bridge.config.agreement import disagreements
-from bridge.config.document import Document
 from bridge.config.files import unusable_files
-from bridge.config.problems import KeyPath, Problem, hint, written
 from bridge.config.schema import Config
 from bridge.config.secrets import Substitution
+from bridge.document import Document, read, value_at
 from bridge.errors import ConfigError
 from bridge.listeners.control.settings import SOCKET_PATH_MAX
+from bridge.problems import KeyPath, Problem, path_in, problem_of
 from bridge.providers._contract import ProviderSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from pydantic_core import ErrorDetails
+    from collections.abc import Iterator, Sequence
 
 _LISTENERS = ("smpp", "smtp", "http")
-# pydantic's words for what an administrator would say shorter.
-_TEXTS = {
-    "bool_parsing": "must be true or false",
-    "bool_type": "must be true or false",
-    "dict_type": "must be a group of keys and values",
-    "int_from_float": "must be a whole number",
-    "int_parsing": "must be a whole number",
-    "int_type": "must be a whole number",
-    "list_type": "must be a list, such as [one, two]",
-    "model_type": "must be a group of keys and values",
-    "string_too_short": "must not be empty",
-    "string_type": 'must be text; put it in quotes, such as "true"',
-    "too_short": "must not be empty",
-}
 
 
 def load(path: Path, *, env: Mapping[str, str] | None = None, credentials_dir: Path | None = None) -> Config:
@@ -57,107 +41,42 @@ def load(path: Path, *, env: Mapping[str, str] | None = None, credentials_dir: P
     env = os.environ if env is None else env
     if credentials_dir is None and env.get("CREDENTIALS_DIRECTORY"):
         credentials_dir = Path(env["CREDENTIALS_DIRECTORY"])
-    document = _document(path)
+    document = read(path)
     substitution = Substitution(document.data, env=env, credentials_dir=credentials_dir)
     problems = [*document.problems, *substitution.problems]
     told = {problem.path for problem in problems}
-    config, found = None, []
+    config, found, paths = None, [], _provider_paths(substitution.data)
     try:
-        config = Config.model_validate(substitution.data)
+        config = Config.model_validate(substitution.data, context={"provider_paths": paths})
     except ValidationError as error:
-        found = [_problem(detail, substitution.data) for detail in error.errors(include_url=False)]
+        exactly = partial(_settings, paths)
+        found = [problem_of(each, substitution.data, Config, exactly) for each in error.errors(include_url=False)]
     found += [*disagreements(substitution.data), *unusable_files(substitution.data)]
     # What could not be read, or was written twice, has been told: what follows from it is noise.
     problems += [problem for problem in found if problem.path not in told]
     if config is None or problems:
         hidden = [Problem(each.path, substitution.hide(each.text, each.path), each.line) for each in problems]
-        raise ConfigError(_told(hidden, document, path))
+        raise ConfigError(document.tell(hidden, path))
     return config
 
 
 def warnings(config: Config, path: Path) -> list[str]:
     """What is allowed but hardly meant in `config`, which was loaded from `path`, told as problems are."""
-    document = _document(path)
-    return _told([*_doubts(config), *_bared(config, document, path)], document, path)
+    document = read(path)
+    return document.tell([*_doubts(config), *_bared(config, document, path)], path)
 
 
-def _document(path: Path) -> Document:
-    """What the file says. Raises ConfigError when it cannot be read, or there is nothing to check in it."""
-    try:
-        document = Document(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise ConfigError([f"{path.name}:{line}: not UTF-8 text"]) from None
-    if document.data is None and not document.problems:
-        document.problems.append(Problem((), "the file is empty"))
-    if not isinstance(document.data, dict):
-        problems = document.problems or [Problem((), "must be a group of keys and values")]
-        raise ConfigError(_told(problems, document, path))
-    return document
+def _provider_paths(data: Any) -> Sequence[Path]:
+    """Where the configuration says that a user's own providers are; what has the wrong shape is told by `schema`."""
+    paths = value_at(data, "provider_paths")
+    if isinstance(paths, list) and all(isinstance(path, str) for path in paths):
+        return [Path(path) for path in paths]
+    return providers.PATHS
 
 
-def _told(problems: Iterable[Problem], document: Document, path: Path) -> list[str]:
-    lines = sorted((each.line or document.line_of(each.path), written(each.path), each.text) for each in problems)
-    return [": ".join(filter(None, (f"{path.name}:{line}", where, text))) for line, where, text in lines]
-
-
-def _problem(detail: ErrorDetails, data: Any) -> Problem:
-    """One error of pydantic as a problem at a key path of the file."""
-    path = _path_in(detail["loc"], data)
-    kind, text = detail["type"], detail["msg"]
-    if kind == "missing":
-        return Problem(path, f'the key "{detail["loc"][-1]}" is missing')
-    if kind == "extra_forbidden":
-        return Problem(path, f"unknown key{hint(path[-1], _keys_at(path[:-1], data))}")
-    if detail["loc"][-1] == "[key]" and kind != "enum":
-        return Problem(path, "a name is made of a-z, 0-9, _ and -, and begins with a letter or digit")
-    if detail["input"] is None:
-        return Problem(path, "is empty: give it a value, or remove the key")
-    if kind in ("literal_error", "enum"):
-        words = [word.strip(" '") for word in detail["ctx"]["expected"].replace(" or ", ",").split(",")]
-        return Problem(path, f"not a valid word{hint(detail['input'], words)}")
-    return Problem(path, _TEXTS.get(kind) or text.removeprefix("Value error, ").replace("Input should", "must"))
-
-
-def _path_in(loc: tuple[str | int, ...], data: Any) -> KeyPath:
-    """The part of pydantic's location that is in the file; it also names missing keys and members of unions."""
-    path: list[str | int] = []
-    for step in loc:
-        here = range(len(data)) if isinstance(data, list) else data if isinstance(data, dict) else ()
-        if step in here:
-            data = data[step]
-            path.append(step)
-    return tuple(path)
-
-
-def _keys_at(path: KeyPath, data: Any) -> list[str]:
-    """The keys that the group at `path` may hold."""
-    kind: Any = Config
-    for step in path:
-        data = data[step]
-        fields = _fields(kind)
-        kind = _inner(fields[str(step)] if fields else get_args(kind)[-1])
-        if kind is ProviderSettings:
-            kind = providers.load(data["type"]).Settings
-    return list(_fields(kind))
-
-
-def _fields(kind: Any) -> dict[str, Any]:
-    """What the fields of a settings class are, by the keys that name them in a file; nothing for another type."""
-    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-        return {}
-    return {field.alias or name: field.annotation for name, field in kind.model_fields.items()}
-
-
-def _inner(annotation: Any) -> Any:
-    """The type of an annotation without its metadata and its None."""
-    if get_origin(annotation) is Annotated:
-        return _inner(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, UnionType):
-        return _inner(next(kind for kind in get_args(annotation) if kind is not type(None)))
-    return annotation
+def _settings(paths: Sequence[Path], kind: type[BaseModel], data: Any) -> type[BaseModel]:
+    """The class that the settings of one provider are of; any other class is what it says."""
+    return providers.load(data["type"], paths).Settings if kind is ProviderSettings else kind
 
 
 def _doubts(config: Config) -> Iterator[Problem]:
@@ -179,9 +98,16 @@ def _doubts(config: Config) -> Iterator[Problem]:
         for kind in _LISTENERS:
             if getattr(account, kind) is not None and served and kind not in served:
                 yield Problem(("accounts", name, kind), f"there is no {kind} listener for it")
+    asked_for = any(each.tls is not None and each.tls.client_ca is not None for each in config.listeners.smpp)
+    for name, account in config.accounts.items():
+        if account.smpp is not None and account.smpp.certificate is not None and served and not asked_for:
+            yield Problem(
+                ("accounts", name, "smpp", "certificate"),
+                "no smpp listener asks for certificates (tls.client_ca), so this account cannot bind",
+            )
     yield from _control_doubts(config)
     for name, settings in config.providers.items():
-        capabilities = providers.load(settings.type).Provider.capabilities
+        capabilities = providers.load(settings.type, config.provider_paths).Provider.capabilities
         if capabilities.push_reports and config.public_url is None:
             rest = "only polling tells of them" if capabilities.poll_reports else "nothing else tells of them"
             yield Problem(("providers", name), f'its reports come by callback, which needs a "public_url"; {rest}')
@@ -210,7 +136,7 @@ def _bared(config: Config, document: Document, path: Path) -> Iterator[Problem]:
     bare = []
     for place, secret in _secrets(config, ()):
         value: Any = document.data
-        for step in _path_in(place, document.data):
+        for step in path_in(place, document.data):
             value = value[step]
         if str(value) == secret and not secret.startswith("$argon2"):
             bare.append(place)

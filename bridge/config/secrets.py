@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bridge.config.problems import KeyPath, Problem
+from bridge.problems import KeyPath, Problem
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -53,7 +53,7 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     batch_size: int = 1
     idempotent: bool = False  # a repeated reference is recognised and not sent twice
     lookup: bool = False  # `poll` tells what became of a reference, also of one never answered
-    binary: bool = False
+    binary: bool = False  # octets, and user data headers beside them or beside a text
     flash: bool = False
     alphanumeric_source: bool = True
     source_max: int = 20
@@ -100,7 +100,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 class Callback(msgspec.Struct, frozen=True, kw_only=True):
     """A request that a provider makes to us; headers are asked for by their lower-case names.
 
-    `path` is what follows the provider's own prefix.
+    `path` is what follows the provider's own prefix, without the token; `remote` the address it came from.
     """
 
     method: str
@@ -108,6 +108,8 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True):
     query: Mapping[str, str] = {}
     headers: Mapping[str, str] = {}
     body: bytes = b""
+    remote: str | None = None
+    received_at: float | None = None
 
 
 class Heard(msgspec.Struct, frozen=True, kw_only=True):
@@ -160,6 +162,7 @@ class Provider(ABC):
     """The contract. One object per configured provider, made once, without state that a call changes."""
 
     capabilities: Capabilities  # of the class: with the settings that allow most; of an object: with its own
+    callback_url: str | None = None  # where it calls us, token included; set once, before the first call; None: nowhere
 
     def __init__(self, name: str, settings: Any, references: References) -> None:
         self.name = name

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 def fit(message: Message, capabilities: Capabilities) -> Message | Reason:
     """The message as this provider can carry it, or why it cannot.
 
-    Refused: binary, too long a text, too long a sender, content without a text. Left out: content beside a text, flash,
-    and an alphanumeric sender where only numbers are taken (the provider's default sender stands in).
+    Refused: binary, a text with a header (it is for an application behind a port), too long a text, too long a sender,
+    content without a text. Left out: content beside a text, flash, and an alphanumeric sender where only numbers are
+    taken (the provider's default sender stands in).
     """
-    if message.binary is not None and not capabilities.binary:
+    if (message.binary is not None or message.udh is not None) and not capabilities.binary:
         return Reason.UNSUPPORTED
     if message.content is not None and message.content.kind not in capabilities.content:
         if not message.text:

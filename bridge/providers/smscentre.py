@@ -78,28 +78,24 @@ CODES: dict[int, Outcome] = {
 
 
 class Settings(ProviderSettings):
-    """How SMS Center is configured: with `api_key`, or with `login` and `password`.
-
-    A `base_url` without a path stands for its `/sys`. `channel` says what a message becomes. `sender` stands in for
-    messages that have none. `mail_domain` makes addresses of numbers, and `subject` is theirs; `voice` is one of the
-    account's voices for calls. `test` sends virtually: everything happens but the sending. `inbox`: inbound messages
-    are asked for.
+    """How SMS Center is configured: with `api_key`, or with `login` and `password`; the handler's address, and what
+    it is signed with, are entered in the account there.
     """
 
     type: Literal["smscentre"]
-    base_url: BaseUrl = "https://smscentre.com/sys"
-    api_key: Secret | None = None
-    login: str | None = Field(default=None, min_length=1)
+    base_url: BaseUrl = "https://smscentre.com/sys"  # a host alone stands for its /sys
+    api_key: Secret | None = None  # in place of login and password
+    login: str | None = Field(default=None, min_length=1)  # with password, in place of api_key
     password: Secret | None = None
-    callback_secret: Secret | None = None
+    callback_secret: Secret | None = None  # callbacks that are not signed with it are refused
     channel: Literal["sms", "flash", "viber", "whatsapp", "telegram", "social", "mail", "call", "hlr", "ping"] = "sms"
-    sender: str | None = Field(default=None, min_length=1, max_length=40)
-    mail_domain: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.-]+\.[A-Za-z0-9-]+$")
-    subject: str | None = Field(default=None, min_length=1, max_length=200)
-    voice: str | None = Field(default=None, pattern=r"^[a-z0-9]{1,8}$")
-    test: bool = False
-    inbox: bool = True
-    concurrency: int = Field(default=8, ge=1, le=14)  # fifteen at once are too many for them
+    sender: str | None = Field(default=None, min_length=1, max_length=40)  # of messages that have none
+    mail_domain: str | None = Field(default=None, pattern=r"^[A-Za-z0-9.-]+\.[A-Za-z0-9-]+$")  # mail only
+    subject: str | None = Field(default=None, min_length=1, max_length=200)  # mail only
+    voice: str | None = Field(default=None, pattern=r"^[a-z0-9]{1,8}$")  # one of the account's voices, call only
+    test: bool = False  # virtually: everything happens but the sending
+    inbox: bool = True  # inbound messages are asked for
+    concurrency: int = Field(default=8, ge=1, le=14)  # fifteen requests at once are too many for them
 
     @field_validator("base_url")
     @classmethod

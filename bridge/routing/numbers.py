@@ -95,6 +95,13 @@ def source_of(text: str) -> str:
     return source
 
 
+@lru_cache(maxsize=4096)
+def national_source(text: str, region: str) -> str | None:
+    """E.164 digits of a sender that is a number as one dials it in `region`, or None: a short code, or a name."""
+    number = _parsed(text.translate(_SEPARATORS), region)
+    return _e164(number) if number is not None and phonenumbers.is_valid_number(number) else None
+
+
 def _national(digits: str, region: str) -> str:
     national = _parsed(digits, region)
     if national is None or not phonenumbers.is_valid_number(national):

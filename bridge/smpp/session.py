@@ -33,11 +33,8 @@ from bridge.smpp.events import (
 )
 from bridge.smpp.pdus import (
     BindReceiver,
-    BindReceiverResp,
     BindTransceiver,
-    BindTransceiverResp,
     BindTransmitter,
-    BindTransmitterResp,
     DataSm,
     DeliverSm,
     Outbind,
@@ -45,20 +42,15 @@ from bridge.smpp.pdus import (
     SubmitSm,
     SubmitSmResp,
 )
-from bridge.smpp.states import TABLE, Do, State, refusal_of
+from bridge.smpp.states import BINDS, TABLE, Do, State, refusal_of
+from bridge.smpp.timers import Timers
 from bridge.smpp.wire import FramingError, PduError, header_only
 
 # What may wait behind an undecided bind or a full window: nothing should be read then, but one read may be there.
 BACKLOG_MAX: Final = 1024 * 1024
 
-_BINDS: Final = {
-    CommandId.BIND_TRANSMITTER: (State.BOUND_TX, BindTransmitterResp),
-    CommandId.BIND_RECEIVER: (State.BOUND_RX, BindReceiverResp),
-    CommandId.BIND_TRANSCEIVER: (State.BOUND_TRX, BindTransceiverResp),
-}
 _BOUND: Final = frozenset((State.BOUND_TX, State.BOUND_RX, State.BOUND_TRX))
 _DELIVERING: Final = frozenset((State.BOUND_RX, State.BOUND_TRX))
-_DELIVERED: Final = frozenset((CommandId.DELIVER_SM_RESP, CommandId.DATA_SM_RESP))
 _INTERFACE_VERSIONS: Final[dict[Version, bytes]] = {"3.4": b"\x34", "5.0": b"\x50"}
 _PARTING_MAX: Final = 2  # unbind and unbind_resp, when both sides part at once; more is a game
 
@@ -87,10 +79,9 @@ class Session:
         self.state = State.OPEN
         self.version: Version = "3.4"
         self.pending_submits = 0  # requests of the peer that have no answer yet
+        self.allowance: int | None = None  # submits that may still be taken; the caller sets it. None: no limit
+        self.timers = Timers(now, session_init_s, enquire_link_s, inactivity_s, response_s)
         self._system_id = system_id
-        self._enquire_link_s = enquire_link_s
-        self._inactivity_s = inactivity_s
-        self._response_s = response_s
         self._window = window
         self._deliver_window = deliver_window
         self._framer = Framer(max_pdu)
@@ -99,17 +90,14 @@ class Session:
         self._delivering: dict[int, tuple[Any, float]] = {}  # sequence -> token, deadline; the oldest first
         self._bind: Bind | None = None
         self._parting: list[bytes] = []  # unbind and unbind_resp: nothing comes after them, so they go last
-        self._heard = now
-        self._active = now
-        self._enquired: float | None = None
-        self._leave_by = now + session_init_s  # when OPEN, OUTBOUND, UNBINDING or UNBOUND has lasted too long
 
     # --- what the shell asks -----------------------------------------------------------------------------------------
 
     @property
     def wants_data(self) -> bool:
-        """False while reading from the peer should stop: a bind is being decided, or its window is full."""
-        return self.state not in (State.BINDING, State.CLOSED) and self.pending_submits < self._window
+        """False while reading from the peer should stop: a bind is being decided, or it may submit no more now."""
+        waits = self.state is State.BINDING or self.state is State.CLOSED
+        return not waits and self.pending_submits < self._window and self.allowance != 0
 
     @property
     def deliver_room(self) -> int:
@@ -124,16 +112,8 @@ class Session:
         """When `tick` has something to do at the latest, or None when the session is closed."""
         if self.state is State.CLOSED:
             return None
-        deadlines = [next(iter(self._delivering.values()))[1]] if self._delivering else []
-        if self.state in _BOUND:
-            deadlines.append(self._active + self._inactivity_s)
-            if self._enquired is None:
-                deadlines.append(self._heard + self._enquire_link_s)
-            else:
-                deadlines.append(self._enquired + self._response_s)
-        else:
-            deadlines.append(self._leave_by)
-        return min(deadlines)
+        deadline = self.timers.deadline(bound=self.state in _BOUND)
+        return min(deadline, next(iter(self._delivering.values()))[1]) if self._delivering else deadline
 
     def unread(self) -> bytes:
         """The octets of the peer that have not been handled yet."""
@@ -149,7 +129,7 @@ class Session:
     def receive(self, data: bytes, now: float) -> list[Event]:
         """Octets from the peer, cut anywhere.
 
-        What came behind a full window waits: call again, with nothing, when `wants_data` is true again.
+        What came behind a full window or the allowance waits: call again, with nothing, when `wants_data` is true.
         """
         events: list[Event] = []
         if self.state is State.CLOSED:
@@ -172,6 +152,7 @@ class Session:
         events: list[Event] = []
         if self.state is State.CLOSED:
             return events
+        timers = self.timers
         while self._delivering:
             sequence, (token, deadline) = next(iter(self._delivering.items()))
             if now < deadline:
@@ -179,20 +160,18 @@ class Session:
             del self._delivering[sequence]
             events.append(DeliveryFailed(token, "timeout"))
         if self.state in (State.OPEN, State.OUTBOUND, State.BINDING):
-            if now >= self._leave_by:
+            if now >= timers.leave_by:
                 self._close("session_init_timeout", events)
         elif self.state in (State.UNBINDING, State.UNBOUND):
-            if now >= self._leave_by:
+            if now >= timers.leave_by:
                 self._close("unbound", events)
-        elif self.pending_submits >= self._window:
-            self._heard = self._active = now  # nobody is silent whom we do not hear
-            self._enquired = None
-        elif self._enquired is not None and now >= self._enquired + self._response_s:
+        elif not self.wants_data:
+            timers.touch(now)  # nobody is silent whom we do not hear
+        elif timers.silent(now):
             self._close("enquire_link_timeout", events)
-        elif now >= self._active + self._inactivity_s:
+        elif timers.idle(now):
             self.unbind(now)
-        elif self._enquired is None and now >= self._heard + self._enquire_link_s:
-            self._enquired = now
+        elif timers.enquire(now):
             self._out.append(header_only(CommandId.ENQUIRE_LINK, Status.ROK, self._next_sequence()))
         return events
 
@@ -224,8 +203,8 @@ class Session:
         self.version = version or version_of(pdu.interface_version)
         self._window = window or self._window
         self._deliver_window = deliver_window or self._deliver_window
-        self.state, response = _BINDS[pdu.command]
-        self._heard = self._active = now
+        self.state, response = BINDS[pdu.command]
+        self.timers.touch(now)
         # A peer that sees no sc_interface_version takes it that we know no TLVs (3.4 §5.3.2.25).
         spoken = _INTERFACE_VERSIONS.get(self.version)
         tlvs = () if spoken is None else ((Tag.SC_INTERFACE_VERSION, spoken),)
@@ -272,15 +251,15 @@ class Session:
             raise SessionError(f"no room to deliver: {self.state.name}, {len(self._delivering)} unanswered")
         sequence = self._next_sequence()
         self._out.append(encode(self._for_version(pdu), sequence))
-        self._delivering[sequence] = (token, now + self._response_s)
-        self._active = now
+        self._delivering[sequence] = (token, now + self.timers.response_s)
+        self.timers.active = now
         return sequence
 
     def unbind(self, now: float) -> None:
         """Asks a bound peer to leave, once it has all its answers; after `response_s` it is left anyway."""
         if self.state in _BOUND:
             self.state = State.UNBINDING
-            self._leave_by = now + self._response_s
+            self.timers.leave_by = now + self.timers.response_s
             self._part(header_only(CommandId.UNBIND, Status.ROK, self._next_sequence()))
 
     def close(self) -> list[Event]:
@@ -292,32 +271,31 @@ class Session:
     # --- inside ------------------------------------------------------------------------------------------------------
 
     def _process(self, now: float, events: list[Event]) -> None:
+        timers = self.timers
         for item in self._framer:
-            self._heard = now
-            self._enquired = None  # any PDU is a sign of life (3.4 §4.11)
+            timers.heard, timers.enquired = now, None  # any PDU is a sign of life (3.4 §4.11)
             if isinstance(item, PduError):
                 self._refuse_malformed(item, events)
             elif (cell := TABLE[self.state, item.command]) is Do.SUBMIT:
                 assert isinstance(item, SubmitSm)
-                self._active = now
+                timers.active = now
                 self.pending_submits += 1
+                if self.allowance is not None:
+                    self.allowance -= 1
                 events.append(Submitted(item))
             else:
                 self._obey(cell, item, now, events)
-            # Behind a bind nothing is read before its decision, behind a full window nothing before an answer, and
-            # behind the end nothing at all.
-            if self.state is State.BINDING or self.state is State.CLOSED or self.pending_submits >= self._window:
+            # Behind a bind, behind what may be submitted now, and behind the end nothing is read until that changes.
+            if not self.wants_data:
                 return
 
     def _obey(self, cell: Do | Status, item: Pdu, now: float, events: list[Event]) -> None:
         if cell is not Do.ALIVE and cell is not Do.PASS:
-            self._active = now
+            self.timers.active = now
         match cell:
             case Status():
-                # What came with 5.0 has no response in an older version.
-                unknown = cell is Status.RINVCMDID and self.version != "5.0"
-                answer = CommandId.GENERIC_NACK if unknown else answer_id(item.command)
-                self._out.append(header_only(answer, cell, item.sequence))
+                answer, status = refusal_of(self.state, item.command, cell, self.version)
+                self._out.append(header_only(answer, status, item.sequence))
                 events.append(Violation(item.command, item.sequence, cell))
             case Do.ALIVE:
                 self._out.append(header_only(CommandId.ENQUIRE_LINK_RESP, Status.ROK, item.sequence))
@@ -334,7 +312,7 @@ class Session:
             case Do.UNBIND:
                 if self.state in _BOUND:
                     self.state = State.UNBOUND
-                    self._leave_by = now + self._response_s
+                    self.timers.leave_by = now + self.timers.response_s
                     events.append(Unbound())
                 self._part(header_only(CommandId.UNBIND_RESP, Status.ROK, item.sequence))
             case Do.TURN_AWAY:
@@ -355,7 +333,7 @@ class Session:
             self._out.append(header_only(CommandId.GENERIC_NACK, error.status, header.sequence))
             self._close("framing", events)
             return
-        answer, status = refusal_of(self.state, header.command_id, error.status)
+        answer, status = refusal_of(self.state, header.command_id, error.status, self.version)
         events.append(Malformed(header.command_id, status, error.text))
         if not header.is_response:
             self._out.append(header_only(answer, status, header.sequence))

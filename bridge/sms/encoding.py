@@ -1,7 +1,7 @@
 """Alphabets by name, and what a data_coding says about the octets beside it.
 
-Pure. Names of alphabets: `gsm7` (unpacked septets; with national tables `gsm7-LOCKING-SINGLE`), `ucs2` (UTF-16BE), the
-one-octet and multi-octet ones of SMPP, and `binary` for octets that are not text.
+Pure. Names of alphabets: `gsm7` (unpacked septets; `gsm7-LOCKING-SINGLE` with national tables; `gsm7-packed`, eight of
+them in seven octets), `ucs2` (UTF-16BE), the one-octet and multi-octet ones of SMPP, and `binary` for what is no text.
 Source: SMPP 3.4 §5.2.19, 5.0 §4.7.7; 3GPP TS 23.038 §4.
 """
 
@@ -15,17 +15,20 @@ from bridge.sms.gsm7 import TextError
 
 __all__ = [
     "BINARY",
+    "PACKED",
     "Coding",
     "TextError",
     "best_alphabet",
     "coding_of",
     "data_coding_of",
     "decode",
+    "delivered_alphabet",
     "encode",
     "national_alphabet",
 ]
 
 BINARY = "binary"
+PACKED = "gsm7-packed"
 
 _CODECS = {
     "latin1": "latin-1",
@@ -52,6 +55,8 @@ def decode(octets: bytes, alphabet: str) -> str:
         return gsm7.decode(octets)
     if alphabet == "ucs2":
         return _decode_ucs2(octets)
+    if alphabet == PACKED:
+        return gsm7.decode(gsm7.unpack_text(octets))
     if alphabet.startswith("gsm7-"):
         return _national(alphabet).decode(octets)
     try:
@@ -67,6 +72,8 @@ def encode(text: str, alphabet: str) -> bytes:
     """The octets of `text` in `alphabet`, without a byte order mark. Raises TextError."""
     if alphabet == "gsm7":
         return gsm7.encode(text)
+    if alphabet == PACKED:
+        return gsm7.pack_text(gsm7.encode(text))
     if alphabet.startswith("gsm7-"):
         return _national(alphabet).encode(text)
     try:
@@ -82,6 +89,20 @@ def encode(text: str, alphabet: str) -> bytes:
 def best_alphabet(text: str) -> str:
     """`gsm7` when the default alphabet and its extension hold the text, else `ucs2`."""
     return "gsm7" if gsm7.fits(text) else "ucs2"
+
+
+def delivered_alphabet(text: str, default: str) -> str:
+    """The alphabet that carries `text` to a client which reads data_coding 0 in `default`: that one, or UCS-2.
+
+    GSM 7-bit octets that read the same in `default` go before it: they need less room.
+    """
+    if default in ("gsm7", PACKED):
+        return default if gsm7.fits(text) else "ucs2"
+    try:
+        octets = encode(text, default)
+    except TextError:
+        return "ucs2"
+    return "gsm7" if gsm7.fits(text) and gsm7.encode(text) == octets else default
 
 
 def national_alphabet(locking: int, single: int) -> str:
@@ -102,8 +123,14 @@ def coding_of(data_coding: int, default: str) -> Coding:
     """What `data_coding` (0..255) means; `default` is the account's alphabet of data_coding 0.
 
     SMPP's own table holds below 0x10, GSM's (23.038 §4) from there up: both use these values, and clients follow
-    SMPP in the low ones. Raises TextError for what cannot be read: SMPP's reserved values and compressed text.
+    SMPP in the low ones. An account that packs GSM 7-bit does so wherever it says GSM 7-bit. Raises TextError for what
+    cannot be read: SMPP's reserved values and compressed text.
     """
+    coding = _coding_of(data_coding, default)
+    return coding._replace(alphabet=PACKED) if default == PACKED and coding.alphabet == "gsm7" else coding
+
+
+def _coding_of(data_coding: int, default: str) -> Coding:
     if data_coding == 0:
         return Coding(default)
     if data_coding < 0x10:
@@ -121,10 +148,15 @@ def coding_of(data_coding: int, default: str) -> Coding:
     return Coding("ucs2" if data_coding & 0xF0 == 0xE0 else "gsm7")
 
 
-def data_coding_of(alphabet: str, flash: bool = False) -> int:
-    """The data_coding that says `alphabet`. Raises TextError when there is none, or none with flash."""
+def data_coding_of(alphabet: str, flash: bool = False, default: str = "gsm7") -> int:
+    """The data_coding that says `alphabet` to a client which reads data_coding 0 in `default`.
+
+    Raises TextError when there is none, or none with flash.
+    """
+    if alphabet == default and not flash:
+        return 0
     if alphabet.startswith("gsm7-"):
-        alphabet = "gsm7"  # the tables are named in the user data header
+        alphabet = "gsm7"  # the tables are named in the user data header, the packing nowhere
     codings = _FLASH_DATA_CODINGS if flash else _DATA_CODINGS
     try:
         return codings[alphabet]

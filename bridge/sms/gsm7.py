@@ -14,6 +14,8 @@ from bridge.sms.tables import ESCAPE, HOLE, LOCKING, SINGLE
 
 _NO_SEPTET = 0xFF
 _NO_CHARACTER = "\ufffe"  # what the charmap codec takes for undefined
+_CR = b"\r"
+_PADDING = b"\0\r"
 _PAIR = re.compile(rb"(\x1b.?)", re.DOTALL)
 
 
@@ -139,3 +141,26 @@ def unpack(octets: bytes, count: int, fill: int = 0) -> bytes:
         raise TextError(f"{len(octets)} octets do not hold {count} septets")
     packed = int.from_bytes(octets, "little") >> fill
     return bytes(packed >> shift & 0x7F for shift in range(0, 7 * count, 7))
+
+
+def pack_text(septets: bytes, fill: int = 0) -> bytes:
+    """As `pack`, where nobody says how many septets there are: seven spare bits, which would read as `@`, are a CR.
+
+    23.038 §6.1.2.3.1. Raises TextError.
+    """
+    return pack(septets + b"\r" if (fill + 7 * len(septets)) % 8 == 1 else septets, fill)
+
+
+def unpack_text(octets: bytes, fill: int = 0, *, more: bool = False) -> bytes:
+    """The septets of packed octets whose number nobody says, after `fill` bits (0..6): as many as there are.
+
+    Of octets that could hold one septet less, the last one is padding when it is CR (23.038 §6.1.2.3.1) or NUL; when
+    `more` of the text follows in another part, NUL is `@`: there a part is full, or one short of it.
+    """
+    if not octets:
+        return b""
+    bits = 8 * len(octets) - fill
+    septets = unpack(octets, bits // 7, fill)
+    if bits % 7 == 0 and septets[-1] in (_CR if more else _PADDING):
+        return septets[:-1]
+    return septets

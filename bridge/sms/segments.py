@@ -9,7 +9,8 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from bridge.sms.encoding import BINARY, best_alphabet, encode, national_alphabet
+from bridge.sms import gsm7
+from bridge.sms.encoding import BINARY, PACKED, best_alphabet, encode, national_alphabet
 from bridge.sms.gsm7 import TextError
 from bridge.sms.tables import ESCAPE, LOCKING, SINGLE
 
@@ -18,6 +19,7 @@ MOST_SEGMENTS: Final = 255
 CONCAT8_OCTETS: Final = 6  # a header that holds nothing but the 8-bit concatenation
 
 CONCAT8: Final = 0x00
+PORTS16: Final = 0x05
 CONCAT16: Final = 0x08
 SINGLE_SHIFT: Final = 0x24
 LOCKING_SHIFT: Final = 0x25
@@ -107,6 +109,37 @@ def element_of(concat: Concat) -> Element:
     return Element(CONCAT16 if wide else CONCAT8, reference + bytes((concat.total, concat.number)))
 
 
+def ports_of(destination: int, source: int) -> Element:
+    """The element that addresses an application by 16-bit ports, 0..65535 (§9.2.3.24.4)."""
+    return Element(PORTS16, destination.to_bytes(2, "big") + source.to_bytes(2, "big"))
+
+
+def kept_udh(elements: Iterable[Element], alphabet: str) -> bytes | None:
+    """The header that is left once a message is whole, or None when nothing is: of binary all but concatenation.
+
+    Of text, only what says whom or what it is for: ports, control protocols, e-mail, SIM toolkit. National shifts have
+    done their work then, and formatting changes only how a text looks.
+    """
+    kept = [
+        element
+        for element in elements
+        if element.identifier not in _CONCATS and (alphabet == BINARY or element.identifier in _TELLING)
+    ]
+    return build_udh(kept) if kept else None
+
+
+def merge_udh(headers: Iterable[bytes | None]) -> bytes | None:
+    """One header with each element of all of them, equal ones once, as far as there is room; None: there is none."""
+    merged = dict.fromkeys(element for header in headers if header for element in parse_udh(header).elements)
+    elements: list[Element] = []
+    room = USER_DATA_OCTETS - 1
+    for element in merged:
+        room -= 2 + len(element.data)
+        if room > 0:
+            elements.append(element)
+    return build_udh(elements) if elements else None
+
+
 def alphabet_of(elements: Sequence[Element]) -> str:
     """The name of the GSM 7-bit alphabet that the elements' national shifts ask for; unknown languages are ignored."""
     shifts = {SINGLE_SHIFT: 0, LOCKING_SHIFT: 0}
@@ -118,9 +151,9 @@ def alphabet_of(elements: Sequence[Element]) -> str:
 
 
 def capacity(alphabet: str, header_octets: int = 0) -> int:
-    """Octets of `alphabet` as SMPP carries them (a septet is one) that fit beside a header. Raises TextError."""
+    """Octets of `alphabet` as SMPP carries them that fit beside a header; a septet is one. Raises TextError."""
     room = USER_DATA_OCTETS - header_octets
-    if alphabet == "gsm7" or alphabet.startswith("gsm7-"):
+    if alphabet == "gsm7" or (alphabet.startswith("gsm7-") and alphabet != PACKED):
         return room * 8 // 7
     if alphabet == "ucs2":
         return room // 2 * 2
@@ -132,10 +165,15 @@ def capacity(alphabet: str, header_octets: int = 0) -> int:
 def split(text: str, alphabet: str | None = None, header_octets: int = CONCAT8_OCTETS) -> list[Cut]:
     """The segments of `text`, one if it fits without a header, in `alphabet` or the best one.
 
-    Never cuts an escape pair or a surrogate pair, nor a combining sequence as long as that is shorter than a segment.
-    `header_octets` is the length of the header that each of several segments gets. Raises TextError for more than 255.
+    Never cuts an escape pair, a surrogate pair or a sequence of UTF-8, nor a combining sequence as long as that is
+    shorter than a segment. `header_octets` is the length of the header that each of several segments gets: packed
+    septets begin after it, with the fill bits that it needs. Raises TextError for more than 255.
     """
     alphabet = alphabet or best_alphabet(text)
+    if alphabet == PACKED:
+        cuts = split(text, "gsm7", header_octets)
+        fill = gsm7.fill_bits(header_octets) if len(cuts) > 1 else 0
+        return [cut._replace(octets=gsm7.pack_text(cut.octets, fill), alphabet=PACKED) for cut in cuts]
     octets = encode(text, alphabet)
     ends = _ends(octets, alphabet, header_octets)
     if len(ends) > MOST_SEGMENTS:
@@ -157,7 +195,10 @@ def count_parts(text: str) -> tuple[str, int]:
     return alphabet, len(_ends(encode(text, alphabet), alphabet, CONCAT8_OCTETS))
 
 
-_OCTET_ALPHABETS = frozenset({"latin1", "ascii", "cp1252", "iso-8859-5", "iso-8859-8", BINARY})
+_CONCATS = frozenset({CONCAT8, CONCAT16})
+# 8-bit and 16-bit ports, WCMP, RFC 822 header, SIM toolkit security.
+_TELLING = frozenset({0x04, PORTS16, 0x09, 0x20, *range(0x70, 0x80)})
+_OCTET_ALPHABETS = frozenset({"latin1", "ascii", "cp1252", "iso-8859-5", "iso-8859-8", "utf8", PACKED, BINARY})
 _ZERO_WIDTH_JOINER = "\u200d"
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
 
@@ -179,6 +220,10 @@ def _end(octets: bytes, alphabet: str, start: int, end: int) -> int:
     """The best place to cut, at `end` or before it; there is text on both sides of it."""
     if alphabet.startswith("gsm7"):
         return end - 1 if octets[end - 1] == ESCAPE else end
+    if alphabet == "utf8":
+        while end > start + 1 and 0x80 <= octets[end] <= 0xBF:
+            end -= 1
+        return end
     if alphabet != "ucs2":
         return end
     if _is_low(octets, end):

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from bridge.message import Inbound, Message, Owed, Plan, Reason, Report, State, owed_for
+from bridge.message import Inbound, Message, Owed, Part, Plan, Reason, Report, State, Usage, owed_for
 
 Event = dict[str, Any]  # one step of a timeline: at, event, and what belongs to it
 
@@ -37,6 +37,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     state: State = State.ACCEPTED
     reason: Reason | None = None
     joins: tuple[int, ...] = ()  # the parts that it was joined from
+    marks: tuple[bytes, ...] = ()  # by which each of them is recognised should it be repeated; or none
     owed: Sequence[Owed] = ()
 
 
@@ -154,7 +155,10 @@ class Store(Protocol):
     """What the loops ask of a store."""
 
     store_id: str
-    queued: int  # messages not yet with a provider, on disk and in memory
+
+    @property
+    def queued(self) -> int:
+        """Messages not yet with a provider, on disk and in memory."""
 
     def next_id(self) -> int:
         """A new id for a message, part or owed thing; never given out twice. Raises StoreUnavailable."""
@@ -164,6 +168,30 @@ class Store(Protocol):
 
     def parts(self) -> list[Message]:
         """Parts that wait for the rest of their message, oldest first (at start)."""
+
+    def usage(self) -> list[Usage]:
+        """What accounts have used of their quotas (at start)."""
+
+    def keep_usage(self, gather: Callable[[], Sequence[Usage]]) -> asyncio.Future[None]:
+        """Keeps what accounts have used, before whatever is kept after it.
+
+        `gather` is asked when the write begins, so that one write does for many messages; perhaps more than once.
+        """
+
+    def joined(self, span_s: float, limit: int) -> list[tuple[bytes, int]]:
+        """Marks of the last parts that were joined, and their messages, oldest first (at start).
+
+        At most `limit`, and none that came more than `span_s` before the newest part.
+        """
+
+    def attach(
+        self, message_id: int, parts: Sequence[tuple[int, Part]], now: float
+    ) -> asyncio.Future[list[Owed] | None]:
+        """Gives waiting parts, each by the id that it is kept under, to a message that was joined without them.
+
+        Gives what is owed for them now, if it is final already; otherwise they are told with the others. None: there
+        is no such message.
+        """
 
     def begin(self, message_ids: Sequence[int]) -> asyncio.Future[None]:
         """Notes that attempts start now, for providers that would send a repeated message twice."""

@@ -12,12 +12,15 @@ from flows.bsg_server import BsgServer
 from flows.conftest import Start
 from listeners.smpp.esme import SUBMIT_SM, TX, Answer, Esme, submit_body, tlv
 
-from bridge.sms.encoding import encode
+from bridge.sms.encoding import decode, encode
+from bridge.sms.join import GAP
 
 NUMBER = "380501234567"
 # The first cut goes through an escape pair, or a surrogate pair.
 TEXT = "Dear customer! " + "0123456789" * 10 + "!" + "€" * 120
 UNICODE = "Шановний клієнте: " * 3 + "123456789 10" + "🙂" * 40
+
+TEXT_END = decode(encode(TEXT, "gsm7")[2 * 153 :], "gsm7")  # from the third part on
 
 _references = itertools.count(random.randrange(200))
 
@@ -137,6 +140,46 @@ async def test_a_part_that_never_comes(start: Start, bsg: BsgServer) -> None:
     assert told == {answer.message_id: "REJECTD" for answer in answers}
     assert {deliver.receipt["err"] for deliver in client.delivered} == {"212"}
     assert bsg.taken == {}
+    await client.unbind()
+
+
+async def test_a_part_that_never_comes_and_the_others_are_sent(start: Start, bsg: BsgServer) -> None:
+    bridge = await start(configuration(bsg, parts_timeout="100ms", parts_missing="send"))
+    client = await Esme.bound(bridge.smpp)
+    first, _, *others = parts(UNICODE, "udh8", next(_references))
+    answers = await submit([client], [*others, first])
+    told = await receipts([client], len(answers))
+    assert told == {answer.message_id: "DELIVRD" for answer in answers}
+    # The first one ends with half a character, which is dropped.
+    (text,) = (sms.body for sms in bsg.taken.values())
+    assert text == UNICODE[:66] + GAP + "🙂" * text.count("🙂")
+    await client.unbind()
+
+
+async def test_a_part_that_never_comes_and_the_others_are_sent_singly(start: Start, bsg: BsgServer) -> None:
+    bridge = await start(configuration(bsg, parts_timeout="100ms", parts_missing="single"))
+    client = await Esme.bound(bridge.smpp)
+    bodies = parts(TEXT, "sar", next(_references))
+    answers = await submit([client], [bodies[0], bodies[2]])
+    told = await receipts([client], len(answers))
+    assert told == {answer.message_id: "DELIVRD" for answer in answers}
+    assert sorted(sms.body for sms in bsg.taken.values()) == sorted([TEXT[:134], TEXT_END])
+    await client.unbind()
+
+
+async def test_a_part_that_comes_again_after_a_restart(start: Start, bsg: BsgServer) -> None:
+    """Its client had lost the answer: it has a receipt as if it had been the first."""
+    bridge = await start(configuration(bsg, parts_timeout="100ms"))
+    bodies = parts(TEXT, "udh16", next(_references))
+    client = await Esme.bound(bridge.smpp)
+    answers = await submit([client], bodies)
+    await receipts([client], len(bodies))
+    await client.unbind()
+    await restart(bridge)
+    client = await Esme.bound(bridge.smpp)
+    answers = await submit([client], bodies[1:2])
+    assert await receipts([client], 1) == {answers[0].message_id: "DELIVRD"}
+    assert [sms.body for sms in bsg.taken.values()] == [TEXT]
     await client.unbind()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import threading
 
 import pytest
@@ -10,7 +11,8 @@ from argon2 import PasswordHasher
 from pydantic import SecretStr
 
 from bridge.listeners import passwords as module
-from bridge.listeners.passwords import Passwords, hash_password, is_hashed
+from bridge.listeners.lockout import Lockout
+from bridge.listeners.passwords import Login, Passwords, hash_password, is_hashed, stand_in
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
 HASH = SecretStr(CHEAP.hash("correct horse"))
@@ -140,3 +142,88 @@ async def test_hash_password(passwords: Passwords) -> None:
     assert is_hashed(SecretStr(first))
     assert not is_hashed(SecretStr("pässword"))
     assert await passwords.verify("pässword", SecretStr(first))
+
+
+# --- logins ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "secret", "login"),
+    [
+        ("secret", SecretStr("secret"), Login.RIGHT),
+        ("correct horse", HASH, Login.RIGHT),
+        ("wrong", SecretStr("secret"), Login.WRONG),
+        ("wrong", HASH, Login.WRONG),
+        ("secret", None, Login.WRONG),
+    ],
+)
+async def test_logins(passwords: Passwords, given: str, secret: SecretStr | None, login: Login) -> None:
+    assert await passwords.login("acme", given, secret, address="192.0.2.7") is login
+
+
+async def test_failures_close_the_door_and_a_right_one_forgives(clock: Clock) -> None:
+    passwords = Passwords(clock, Lockout(2, 100, 60.0))
+    secret = SecretStr("secret")
+
+    async def tried(given: str, address: str | None = "192.0.2.7") -> Login:
+        return await passwords.login("acme", given, secret, address=address)
+
+    assert [await tried(word) for word in ("wrong", "secret", "wrong", "wrong", "secret")] == [
+        Login.WRONG,
+        Login.RIGHT,
+        Login.WRONG,
+        Login.WRONG,
+        Login.LOCKED,
+    ]
+    assert await tried("secret", "192.0.2.8") is Login.RIGHT
+    assert passwords.wait_s("acme", "192.0.2.7") == 60.0
+    clock.now += 60.0
+    assert await tried("secret") is Login.RIGHT
+    passwords.close()
+
+
+@pytest.mark.parametrize("secret", [SecretStr("plain"), HASH, None])
+async def test_every_refusal_costs_one_check(passwords: Passwords, checks: Checks, secret: SecretStr | None) -> None:
+    other = SecretStr(CHEAP.hash("other"))
+    assert await passwords.login("x", "wrong", secret, address=None, stand_in=other) is Login.WRONG
+    assert len(checks.threads) == 1
+
+
+async def test_the_password_of_a_stand_in_opens_nothing(passwords: Passwords) -> None:
+    for secret in (None, SecretStr("plain")):
+        assert await passwords.login("x", "correct horse", secret, address=None, stand_in=HASH) is Login.WRONG
+
+
+def test_a_stand_in_is_a_hashed_one() -> None:
+    assert stand_in([None, SecretStr("plain"), HASH]) is HASH
+    assert stand_in([None, SecretStr("plain")]) is None
+
+
+@pytest.mark.parametrize(("name", "addresses"), [("_WAITING_OF_ONE", ["192.0.2.7"] * 3), ("_WAITING", ["a", "b", "c"])])
+async def test_few_guesses_wait_at_once(
+    passwords: Passwords, monkeypatch: pytest.MonkeyPatch, name: str, addresses: list[str]
+) -> None:
+    held = threading.Event()
+    monkeypatch.setattr(module, "_matches", lambda given, expected: held.wait(10))
+    monkeypatch.setattr(module, name, 2)
+    tasks = [
+        asyncio.ensure_future(passwords.login("acme", f"guess {number}", HASH, address=address))
+        for number, address in enumerate(addresses)
+    ]
+    again = asyncio.ensure_future(passwords.login("acme", "guess 0", HASH, address=addresses[0]))
+    assert await tasks[2] is Login.BUSY
+    assert passwords.wait_s("acme", addresses[2]) == 0.0  # that was no failure
+    held.set()
+    assert {await task for task in (*tasks[:2], again)} == {Login.RIGHT}  # the same guess twice is one
+    assert not passwords._waiting
+
+
+async def test_nothing_that_was_given_is_kept(passwords: Passwords) -> None:
+    assert await passwords.verify("correct horse", HASH)
+    kept = repr({**vars(passwords), "_executor": None, "_key": None})
+    plain = hashlib.sha256(f"{HASH.get_secret_value()}\0correct horse".encode()).digest()
+    assert "correct horse" not in kept
+    assert plain not in passwords._right
+    other = Passwords()
+    assert other._digest("a", "b") != passwords._digest("a", "b")
+    other.close()

@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from providers.cases import REFERENCES, attempt_of, attempts_of
 
 from bridge.message import Accepted, Refused, Retry, Unsure
 from bridge.providers import Response
+from bridge.providers._cases.making import REFERENCES, attempt_of, attempts_of
 from bridge.providers.bsg import Provider, Settings
 
 

@@ -11,9 +11,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from providers import contract
-from providers.cases import CALLBACK_URL, Subject, no_network, subject
-from providers.contract import CHECKS
+from providers.hostile import check_any_bytes
+from providers.subjects import no_network, subject
 from pydantic import ConfigDict
 
 from bridge.message import Accepted, Inbound, Outcome, Reason, Refused, Report, State
@@ -29,6 +28,9 @@ from bridge.providers import (
     Token,
     _template,
 )
+from bridge.providers._cases import promises as contract
+from bridge.providers._cases.making import CALLBACK_URL, Subject
+from bridge.providers._cases.promises import CHECKS
 from bridge.providers._contract import status_outcome
 
 Defect = Callable[[Subject], Subject]
@@ -316,8 +318,8 @@ DEFECTS: list[tuple[str, Callable[[Subject], None], Defect]] = [
         ),
     ),
     ("sends one of ten", contract.check_batches, made_of(Crowded)),
-    ("expects JSON", contract.check_any_bytes, made_of(Fragile)),
-    ("reports of nothing", contract.check_any_bytes, made_of(Empty)),
+    ("expects JSON", check_any_bytes, made_of(Fragile)),
+    ("reports of nothing", check_any_bytes, made_of(Empty)),
 ]
 
 
@@ -342,7 +344,7 @@ def test_verbs_that_are_shown_are_sound() -> None:
         check(sound)
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", [*CHECKS, check_any_bytes], ids=lambda check: check.__name__)
 def test_every_check_has_a_defect(check: Callable[[Subject], None]) -> None:
     assert check in {row[1] for row in DEFECTS}
 

@@ -36,6 +36,12 @@ def test_binary_that_is_not_carried_is_refused() -> None:
     assert fit(message(binary=b"\x01"), Capabilities()) is Reason.UNSUPPORTED
 
 
+def test_text_for_a_port_is_refused_where_headers_are_not_carried() -> None:
+    given = message(text="a", udh=b"\x06\x05\x04\x0b\x84\x23\xf0")
+    assert fit(given, Capabilities()) is Reason.UNSUPPORTED
+    assert fit(given, Capabilities(binary=True)) is given
+
+
 @pytest.mark.parametrize(("length", "too_long"), [(10, False), (11, True)])
 def test_text_is_refused_beyond_the_limit(length: int, too_long: bool) -> None:
     given = message(text="é" * length)

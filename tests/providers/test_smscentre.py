@@ -6,10 +6,10 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
-from providers.cases import REFERENCES, attempt_of, attempts_of
 
 from bridge.message import Reason, Report, State
 from bridge.providers import Attempt, Callback, Response
+from bridge.providers._cases.making import REFERENCES, attempt_of, attempts_of
 from bridge.providers.smscentre import Provider, Settings
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from providers.cases import same_request, subject
+from providers.subjects import subject
 
 from bridge.providers import Export, NotExported, Response
+from bridge.providers._cases.making import same_request
 from bridge.providers._smscentre_downloads import Downloads
 
 WHOLE = Export(export_id="7", name="March", state="done", created="01.04", started="02.04", file="m.csv")

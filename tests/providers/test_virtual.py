@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from providers.cases import REFERENCES, attempt_of, references_of
 
 from bridge.message import Accepted, Outcome, Reason, Refused, Report, Retry, State, Unsure
 from bridge.providers import Response, virtual
+from bridge.providers._cases.making import REFERENCES, attempt_of, references_of
 from bridge.providers.virtual import ANSWERS, FATES, Provider, Settings
 
 PROVIDER = Provider("demo", Settings(type="virtual"), REFERENCES)

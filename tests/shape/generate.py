@@ -27,6 +27,7 @@ from bridge.telemetry import metrics
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from shape.declared_tables import tables
 from shape.settings_tables import tables_of_settings
 
 ROOT = Path(__file__).parents[2]
@@ -229,6 +230,11 @@ def settings() -> str:
     )
 
 
+def declaration() -> str:
+    """Every key of a declared provider, every variable and every filter."""
+    return "\n\n".join(f"## {title}\n\n{text}\n\n{table(columns, rows)}" for title, text, columns, rows in tables())
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "states": states,
     "reasons": reasons,
@@ -240,6 +246,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "metrics": metric_names,
     "commands": commands,
     "settings": settings,
+    "declaration": declaration,
 }
 
 

@@ -12,16 +12,20 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from bridge import providers
-from bridge.config.document import Document
-from bridge.config.problems import KeyPath
-from bridge.config.schema import Account, Config, Limits, Log
+from bridge.admission import Quota
+from bridge.config.schema import Account, Config, Limits, Lockout, Log
+from bridge.document import Document
+from bridge.listeners.certificates import Certificate
 from bridge.listeners.control.settings import Control
 from bridge.listeners.http.settings import HttpAccount, HttpListener
 from bridge.listeners.smpp import profiles
-from bridge.listeners.smpp.settings import SmppAccount, SmppListener
+from bridge.listeners.smpp.settings import Outbind, SmppAccount, SmppListener
 from bridge.listeners.smtp.settings import Mail, SmtpAccount, SmtpListener
+from bridge.problems import KeyPath
 from bridge.providers._contract import ProviderSettings
-from bridge.routing import rules
+from bridge.providers._declared.compiling import _networks
+from bridge.routing import rules, senders
+from bridge.routing.numbers import source_of
 from bridge.values import Tls, base_url, duration_s, listen_address, rate_per_s, size_bytes
 
 COMPLETE = Path(__file__).parents[2] / "config" / "bridge.yaml"
@@ -33,16 +37,19 @@ _WORDS = {
     size_bytes: "size",
     listen_address: "`host:port`",
     base_url: "URL",
+    _networks: "list",
     rules._number_pattern: "pattern",
     rules._source_pattern: "pattern",
     rules._keyword: "word",
     profiles._characters: "`true`, `false`, or 0 to 50",
+    source_of: "sender",
     bool: "`true` or `false`",
     int: "whole number",
     str: "text",
     SecretStr: "secret",
     list: "list",
     dict: "group",
+    Path: "path",
 }
 _UNITS_S = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
@@ -62,8 +69,12 @@ SECTIONS = (
     Section("listeners.http[]", HttpListener, ("listeners", "http", 0)),
     Section("tls", Tls, ("listeners", "smpp", 0, "tls")),
     Section("accounts.NAME", Account, ("accounts", "acme")),
+    Section("accounts.NAME.quota", Quota, ("accounts", "acme", "quota")),
+    Section("accounts.NAME.senders", senders.Senders, ("accounts", "acme", "senders")),
     Section("accounts.NAME.smpp", SmppAccount, ("accounts", "acme", "smpp")),
+    Section("accounts.NAME.smpp.certificate", Certificate, ("accounts", "acme", "smpp", "certificate")),
     Section("accounts.NAME.smpp.receipts", profiles.Receipts, ("accounts", "acme", "smpp", "receipts")),
+    Section("accounts.NAME.smpp.outbind", Outbind, ("accounts", "acme", "smpp", "outbind")),
     Section("accounts.NAME.smtp", SmtpAccount, ("accounts", "acme", "smtp")),
     Section("accounts.NAME.http", HttpAccount, ("accounts", "acme", "http")),
     Section("providers.NAME", ProviderSettings, ("providers", "bsg")),
@@ -76,6 +87,7 @@ SECTIONS = (
     Section("mail", Mail, ("mail",)),
     Section("control", Control, ("control",)),
     Section("limits", Limits, ("limits",)),
+    Section("lockout", Lockout, ("lockout",)),
     Section("log", Log, ("log",)),
 )
 
@@ -109,7 +121,9 @@ def _own_fields(kind: type[BaseModel]) -> dict[str, FieldInfo]:
 
 
 def _comments_in(kind: type[BaseModel]) -> dict[str, str]:
-    """What stands beside a field in the source."""
+    """What stands beside a field in the source; of a declared provider, what its declaration says."""
+    if kind.__module__.startswith("bridge.providers._declared") and issubclass(kind, ProviderSettings):
+        return {name: field.description for name, field in kind.model_fields.items() if field.description}
     found = re.findall(r"^    (\w+): .*?  # (.+)$", inspect.getsource(kind), re.MULTILINE)
     return dict(found)
 
@@ -171,6 +185,8 @@ def _default(field: FieldInfo) -> str:
         return f"`{_duration(default)}`"
     if word == "size":
         return f"`{default // 1024**2}MiB`" if default % 1024**2 == 0 else f"`{default}`"
+    if isinstance(default, list):
+        return f"`[{', '.join(map(str, default))}]`"
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 

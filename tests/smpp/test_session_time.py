@@ -281,3 +281,48 @@ def test_unbinding_again_and_again_gathers_nothing() -> None:
     answers = sent(session)
     assert early + len(answers) == 102
     assert answers == [SubmitSmResp(sequence=2, message_id="1"), Unbind(sequence=1), UnbindResp(sequence=10)]
+
+
+# --- an allowance -----------------------------------------------------------------------------------------------------
+
+
+def test_no_more_submits_are_taken_than_allowed() -> None:
+    session = bound()
+    session.allowance = 2
+    octets = b"".join(encode(SUBMIT, number) for number in (1, 2, 3))
+    assert [event.pdu.sequence for event in session.receive(octets, 0.0)] == [1, 2]
+    assert (session.allowance, session.wants_data) == (0, False)
+    assert session.receive(encode(EnquireLink(9)), 0.0) == []
+    session.allowance = 5
+    assert [event.pdu.sequence for event in session.receive(b"", 0.0)] == [3]
+    assert [each.sequence for each in sent(session)] == [9]
+    assert session.allowance == 4
+
+
+def test_only_submits_use_an_allowance_up() -> None:
+    session = bound()
+    session.allowance = 1
+    session.receive(encode(EnquireLink(1)) + encode(EnquireLink(2)), 0.0)
+    assert (session.allowance, session.wants_data) == (1, True)
+
+
+def test_a_peer_that_is_not_read_is_not_silent() -> None:
+    session = bound(enquire_link_s=10.0, inactivity_s=15.0, response_s=1.0)
+    session.allowance = 0
+    for now in (10.0, 12.0, 30.0, 60.0):
+        assert session.tick(now) == []
+    assert session.to_write() == b""
+    session.allowance = 1
+    session.tick(70.0)
+    assert isinstance(sent(session)[0], EnquireLink)
+
+
+def test_timers_of_the_account() -> None:
+    session = opened(enquire_link_s=10.0, inactivity_s=100.0, response_s=5.0)
+    session.timers.adopt(2.0, None, 1.0)
+    session.accept_bind(asked(session, BindTransceiver()), 0.0)
+    session.to_write()
+    assert session.next_deadline == 2.0
+    session.tick(2.0)
+    assert session.next_deadline == 3.0
+    assert session.tick(3.0) == [Closed("enquire_link_timeout")]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.smpp.enums import RESPONSE_BIT, CommandId, Status
+from bridge.smpp.enums import RESPONSE_BIT, CommandId, Status, answer_id
 from bridge.smpp.states import TABLE, Do, State, refusal_of
 
 BOUND_OR_LATER = (State.BOUND_TX, State.BOUND_RX, State.BOUND_TRX, State.UNBINDING, State.UNBOUND)
@@ -31,7 +31,8 @@ def test_a_bind_is_for_an_open_session(command: CommandId) -> None:
 
 
 def test_who_was_called_may_bind_to_receive() -> None:
-    assert TABLE[State.OUTBOUND, CommandId.BIND_RECEIVER] is TABLE[State.OUTBOUND, CommandId.BIND_TRANSCEIVER] is Do.BIND
+    assert TABLE[State.OUTBOUND, CommandId.BIND_RECEIVER] is Do.BIND
+    assert TABLE[State.OUTBOUND, CommandId.BIND_TRANSCEIVER] is Do.BIND
     assert TABLE[State.OUTBOUND, CommandId.BIND_TRANSMITTER] is Status.RINVBNDSTS
 
 
@@ -96,4 +97,11 @@ def test_unbind_resp_ends_only_what_we_unbound() -> None:
 def test_a_malformed_request_is_out_of_place_before_it_is_malformed(
     state: State, command: int, answer: CommandId, status: Status
 ) -> None:
-    assert refusal_of(state, command, Status.RINVSRCADR) == (answer, status)
+    assert refusal_of(state, command, Status.RINVSRCADR, "3.4") == (answer, status)
+
+
+@pytest.mark.parametrize("command", BROADCASTS)
+def test_what_came_with_5_0_is_unknown_before_it(command: CommandId) -> None:
+    never = Status.RINVCMDID
+    assert refusal_of(State.BOUND_TX, command, Status.RINVSRCADR, "5.0") == (answer_id(command), never)
+    assert refusal_of(State.BOUND_TX, command, Status.RINVSRCADR, "3.4") == (CommandId.GENERIC_NACK, never)

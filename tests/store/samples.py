@@ -42,6 +42,7 @@ def part(message_id: int, number: int, total: int, **fields: Any) -> Message:
         scheme=fields.pop("scheme", "udh8"),
         octets=octets,
         alphabet=fields.pop("alphabet", "latin1"),
+        udh=fields.pop("udh", None),
     )
     return message(message_id, text=None, segment=segment, **fields)
 
@@ -49,7 +50,7 @@ def part(message_id: int, number: int, total: int, **fields: Any) -> Message:
 def entry(message_id: int, *, leased: bool = False, plan: tuple[str, ...] = ("bsg",), **fields: Any) -> Entry:
     next_at = fields.pop("next_at", NOW)
     state = fields.pop("state", State.ACCEPTED)
-    joins = fields.pop("joins", ())
+    joins, marks = fields.pop("joins", ()), fields.pop("marks", ())
     return Entry(
         message=message(message_id, **fields),
         plan=plan if isinstance(plan, Plan) else Plan(plan),
@@ -57,6 +58,7 @@ def entry(message_id: int, *, leased: bool = False, plan: tuple[str, ...] = ("bs
         next_at=next_at,
         state=state,
         joins=joins,
+        marks=marks,
     )
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from store.samples import NOW, message
 
-from bridge.message import Inbound, Message, Part, Plan, Reason, Report, ReportOn, Segment, State
+from bridge.message import Content, Inbound, Message, Part, Plan, Reason, Report, ReportOn, Segment, State
 from bridge.store import Entry, Stage
 from bridge.store.rows import (
     event_from_report,
@@ -54,6 +54,14 @@ messages = st.builds(
     text=st.none() | texts,
     binary=st.none() | st.binary(),
     udh=st.none() | st.binary(),
+    content=st.none()
+    | st.builds(
+        Content,
+        kind=st.sampled_from(["photo", "location"]),
+        url=st.none() | texts,
+        latitude=st.none() | st.floats(-90, 90),
+        native=natives,
+    ),
     flash=st.booleans(),
     priority=st.integers(0, 3),
     deliver_at=st.none() | times,

@@ -6,16 +6,19 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from store.samples import NOW, message, part
 
+from bridge.admission import Counted, Quota
+from bridge.assembly import PartsMissing
 from bridge.errors import Refusal
 from bridge.intake import Intake
 from bridge.message import Message, Owed
 from bridge.providers._contract import Capabilities
 from bridge.reports.correlate import decide
 from bridge.routing.rules import Route, Router
+from bridge.routing.senders import Senders
 from bridge.store import Queued
 from bridge.store.sqlite import SqliteStore
 
@@ -33,8 +36,13 @@ ROUTES = [
 class Limits:
     rate: float | None = None
     burst: int | None = None
+    rate_counts: Counted = "messages"
+    over_rate: Literal["reject", "pace"] = "reject"
+    quota: Quota | None = None
     parts_timeout: float = 60.0
+    parts_missing: PartsMissing = "refuse"
     max_parts: int = 5
+    senders: Senders | None = None
 
 
 @dataclass

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import ssl
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,8 @@ from bridge.errors import ConfigError
 from bridge.message import Report, State
 from bridge.reports.correlate import decide
 from bridge.store.sqlite import SqliteStore
+
+TLS = Path(__file__).parent / "config" / "tls"
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +74,53 @@ async def test_what_cannot_change_is_refused_wholly(start: Start, tmp_path: Path
         app.reload(config_of(tmp_path, **change, accounts={"acme": {"http": {"api_key": "new-key"}}}))
     assert [problem.split(":")[0] for problem in refused.value.problems] == list(change)
     assert (await submit(app, "+380501234500", "acme-key"))[0] == 202
+
+
+async def test_reload_opens_every_door_and_takes_over_its_limits(start: Start, tmp_path: Path) -> None:
+    app = await start(config_of(tmp_path, lockout={"failures": 1, "for": "1h"}))
+    assert [(await submit(app, "+380501234500", "wrong"))[0] for _ in range(2)] == [401, 429]
+    app.reload(config_of(tmp_path, lockout={"failures": 2}))
+    assert [(await submit(app, "+380501234500", "wrong"))[0] for _ in range(3)] == [401, 401, 429]
+
+
+async def test_reload_reads_certificates_again(start: Start, tmp_path: Path) -> None:
+    for name in ("cert.pem", "key.pem"):
+        shutil.copy(TLS / name, tmp_path)
+    tls = {"certificate": str(tmp_path / "cert.pem"), "key": str(tmp_path / "key.pem")}
+    listeners = {kind: [{"listen": "127.0.0.1:0", "tls": tls}] for kind in ("smpp", "http")}
+    listeners["smtp"] = [{"listen": "127.0.0.1:0", "domain": "sms.example", "tls": tls, "mode": "implicit"}]
+    config = config_of(tmp_path, listeners=listeners)
+    app = await start(config)
+    ports = [app.smpp[0].port, app.smtp[0].port, app.http[0].port]
+
+    def served() -> set[str]:
+        return {ssl.get_server_certificate(("127.0.0.1", port), timeout=10) for port in ports}
+
+    before = await asyncio.to_thread(served)
+    command = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=new -keyout key.pem -out cert.pem"
+    await asyncio.to_thread(
+        subprocess.run, ["openssl", *command.split()], cwd=tmp_path, check=True, capture_output=True
+    )
+    assert await asyncio.to_thread(served) == before
+    app.reload(config)
+    after = await asyncio.to_thread(served)
+    assert len(after) == 1
+    assert after != before
+    (tmp_path / "key.pem").write_text("no key")
+    with capture_logs() as logs:
+        app.reload(config)
+    assert [line["event"] for line in logs] == ["certificate_not_renewed"] * 3
+    assert await asyncio.to_thread(served) == after
+
+
+async def test_a_quota_goes_on_after_a_restart(start: Start, tmp_path: Path) -> None:
+    config = config_of(tmp_path, accounts={"acme": {"http": {"api_key": "acme-key"}, "quota": {"month": 2}}})
+    app = await start(config)
+    assert (await submit(app, "+380501234500"))[0] == 202
+    await app.stop()
+    again = await start(config)
+    answers = [(await submit(again, "+380501234500"))[0] for _ in range(2)]
+    assert answers == [202, 429]
 
 
 async def test_a_reload_that_routes_to_nobody_changes_nothing(start: Start, tmp_path: Path) -> None:

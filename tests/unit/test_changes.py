@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from unit.dispatch.conftest import Dispatch
-from unit.world import Api, Clock, Reply, Store, api_served, locked, message_of, plain, store_at, until
+from unit.world import Api, Clock, Reply, api_served, locked, message_of, plain, store_at, until
 
 from bridge.changes import Changes
 from bridge.errors import Refusal, StoreUnavailable

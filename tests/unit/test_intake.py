@@ -13,6 +13,7 @@ from unit.desk import CAPABILITIES, Desk, Limits, Locked, reasons
 from bridge.errors import Refusal, StoreUnavailable
 from bridge.message import Reason, State
 from bridge.routing.rules import Route, Router
+from bridge.routing.senders import Senders
 from bridge.store import Queued
 
 # --- taken
@@ -116,6 +117,42 @@ async def test_a_route_before_there_is_a_text(desk: Desk) -> None:
     refusal = desk.intake.route_of("shop", "smtp", "12025550123", None)
     assert refusal is not None
     assert (refusal.reason, refusal.field) == (Reason.NO_ROUTE, "to")
+
+
+# --- senders
+
+
+async def test_the_sender_of_an_account_is_what_its_rules_say(desk: Desk) -> None:
+    rules = {"default": "ACME", "rewrite": {"INFO*": "Shop"}, "allowed": ["Me"]}
+    desk.accounts["shop"] = Limits(senders=Senders.model_validate(rules))
+    desk.configure()
+    given = [desk.message(source=source) for source in (None, "Info 1", "me", "Else")]
+    free = desk.message(source="Else", account="other")
+    assert reasons(await desk.take(*given, free)) == [None, None, None, Reason.SOURCE_NOT_ALLOWED, None]
+    assert [queued.message.source for queued in desk.lanes["bsg"].offered] == ["ACME", "Shop", "me", "Else"]
+    refusals = [desk.intake.check(item) for item in given]
+    refusals += [desk.intake.route_of("shop", "smtp", "380501234567", item.source) for item in given]
+    assert reasons(refusals) == [None, None, None, Reason.SOURCE_NOT_ALLOWED] * 2
+
+
+async def test_parts_have_the_sender_that_the_rules_say(desk: Desk) -> None:
+    rules = {"rewrite": {"*": "Shop"}, "allowed": ["Me"]}
+    desk.accounts["shop"] = Limits(senders=Senders.model_validate(rules))
+    desk.configure()
+    given = [desk.part(1, 2, source="Info 1"), desk.part(2, 2, source="Info 2")]
+    assert await desk.take(*given) == [None, None]
+    assert [queued.message.source for queued in desk.lanes["bsg"].offered] == ["Shop"]
+
+
+async def test_routes_see_the_sender_that_is_used(desk: Desk) -> None:
+    desk.accounts["shop"] = Limits(senders=Senders(default="ACME"))
+    routes = [Route.model_validate({"from": "ACME", "send": ["virtual"]}), Route(send=["bsg"])]
+    desk.intake.configure(Router(routes, CAPABILITIES), desk.accounts, CAPABILITIES)
+    await desk.take(desk.message(source=None))
+    assert desk.offered == [("virtual", "hello")]
+
+
+# --- rates
 
 
 async def test_over_the_rate(desk: Desk) -> None:

@@ -74,3 +74,29 @@ def test_after_the_wait_there_is_a_token(rate: float, burst: float, spent: int) 
     bucket.take(spent, 0.0)
     now = bucket.wait_s(0.0)
     assert bucket.take(1, now) == 1
+
+
+def test_spending_all_or_nothing() -> None:
+    bucket = Bucket(2.0, burst=3)
+    assert bucket.spend(2, 100.0)
+    assert not bucket.spend(2, 100.0)
+    assert bucket.wait_s(100.0, 2) == 0.5
+    assert bucket.spend(1, 100.0)
+    assert bucket.spend(2, 101.0)
+
+
+def test_what_costs_more_than_the_burst_leaves_a_debt() -> None:
+    bucket = Bucket(2.0, burst=3)
+    assert bucket.spend(5, 100.0)
+    assert bucket.level(100.0) == -2.0
+    assert bucket.wait_s(100.0, 5) == 2.5  # until it is full
+    assert not bucket.spend(5, 102.4)
+    assert bucket.spend(5, 102.5)
+
+
+def test_owing() -> None:
+    bucket = Bucket(2.0, burst=1)
+    bucket.owe(3, 100.0)
+    assert bucket.level(100.0) == -2.0
+    assert bucket.level(101.0) == 0.0
+    assert bucket.level(200.0) == 1.0

@@ -14,6 +14,7 @@ from bridge.values import (
     BaseUrl,
     Duration,
     Listen,
+    Network,
     Rate,
     Secret,
     Settings,
@@ -245,3 +246,28 @@ def test_the_json_schema_says_what_the_validator_takes(of: Any, examples: dict[s
         else:
             with pytest.raises(ValidationError):
                 TypeAdapter(of).validate_python(written)
+
+
+# --- networks
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("10.0.0.0/8", "10.0.0.0/8"),
+        (" 192.0.2.7 ", "192.0.2.7/32"),
+        ("2001:db8::/32", "2001:db8::/32"),
+        ("::1", "::1/128"),
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ("::ffff:192.0.2.7", "192.0.2.7/32"),
+        ("::/0", "::/0"),
+    ],
+)
+def test_network(written: str, meant: str) -> None:
+    assert str(TypeAdapter(Network).validate_python(written)) == meant
+
+
+@pytest.mark.parametrize("wrong", ["10.0.0.1/8", "10.0.0.0/33", "example.com", "", "10.0.0.0-10.0.0.9", None, 7.5])
+def test_no_network(wrong: Any) -> None:
+    with pytest.raises(ValidationError):
+        TypeAdapter(Network).validate_python(wrong)

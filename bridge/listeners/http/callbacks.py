@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from urllib.parse import unquote
 
 from aiohttp import web
@@ -41,6 +42,8 @@ class Callbacks:
             query=dict(incoming.query) if incoming.query else {},
             headers=incoming.headers,
             body=await incoming.read(),
+            remote=incoming.remote,
+            received_at=time.time(),
         )
         try:
             heard = await self._hear(name, token, callback)

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable
 
 from bridge.errors import Refusal
 from bridge.listeners.http.ports import Account
-from bridge.listeners.passwords import Passwords, is_hashed
+from bridge.listeners.passwords import Busy, Passwords, is_hashed
 from bridge.message import Reason
 
 _REMEMBERED_S = 60.0
 _REMEMBERED = 10_000
+_FLOOD = "Too many unknown API keys are being checked."
 _SEARCHES = 32  # unknown keys that wait for argon2 at once
 
 
@@ -40,9 +41,25 @@ class Keys:
             else:
                 self._plain[_digest(account.settings.api_key.get_secret_value())] = account
 
-    async def account_of(self, key: str) -> Account | None:
-        """The account of `key`, or None. Raises Refusal THROTTLED while too many unknown keys are being tried."""
+    async def account_of(self, key: str, address: str | None = None) -> Account | None:
+        """The account of `key` as it is used from an address, or None.
+
+        Raises Refusal THROTTLED while too many unknown keys are being tried, or were from that address.
+        """
         digest = _digest(key)
+        name = digest[:8].hex()  # one who repeats the same wrong key does not guess
+        wait_s = self._passwords.wait_s(name, address)
+        if wait_s > 0:
+            raise Refusal(Reason.THROTTLED, "Too many unknown API keys came from there.", retry_after_s=wait_s)
+        try:
+            account = await self._account_of(key, digest)
+        except Busy:
+            raise Refusal(Reason.THROTTLED, _FLOOD, retry_after_s=1.0) from None
+        if account is None:
+            self._passwords.failed(name, address, shown="an API key")
+        return account
+
+    async def _account_of(self, key: str, digest: bytes) -> Account | None:
         account = self._plain.get(digest)
         if account is not None and await self._passwords.verify(key, account.settings.api_key):
             return account
@@ -52,7 +69,7 @@ class Keys:
         if until > self._clock():
             return account
         if self._searches >= _SEARCHES:
-            raise Refusal(Reason.THROTTLED, "Too many unknown API keys are being checked.", retry_after_s=1.0)
+            raise Refusal(Reason.THROTTLED, _FLOOD, retry_after_s=1.0)
         self._searches += 1
         try:
             account = await self._search(key)

@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 
 from bridge.errors import Refusal
+from bridge.listeners.addresses import may_come
 from bridge.listeners.http.incoming import Incoming
 from bridge.listeners.http.keys import Keys
 from bridge.listeners.http.ports import Account, Intake, Records
@@ -81,7 +82,7 @@ class Messages:
                 "Send your API key: Authorization: Bearer KEY.",
                 headers={"WWW-Authenticate": 'Bearer realm="smsbridge"'},
             )
-        account = await self.keys.account_of(key.strip())
+        account = await self.keys.account_of(key.strip(), incoming.remote)
         if account is None:
             _log.warning("http_unauthorized", remote=incoming.remote)
             raise HttpError(
@@ -89,6 +90,9 @@ class Messages:
                 "This API key is not known.",
                 headers={"WWW-Authenticate": 'Bearer realm="smsbridge", error="invalid_token"'},
             )
+        if not may_come(incoming.remote, account.networks):
+            _log.warning("http_forbidden", account=account.name, remote=incoming.remote)
+            raise HttpError(403, "This account may not call from there.")
         return account
 
 

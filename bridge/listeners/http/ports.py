@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from bridge.errors import Refusal
+from bridge.listeners.addresses import Networks
 from bridge.listeners.http.settings import HttpAccount
 from bridge.message import Message
 from bridge.providers._contract import Callback, Heard
@@ -23,6 +24,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     region: str | None = None  # ISO 3166-1 alpha-2: where its national numbers belong
     validity_s: float = 172_800.0  # of a message that states none
     max_parts: int = 10
+    networks: Networks | None = None  # where it may call from; None: everywhere
 
 
 class Intake(Protocol):

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import ssl
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
 from bridge.errors import Refusal, StoreUnavailable
+from bridge.listeners.addresses import Networks, may_come
+from bridge.listeners.entrance import Entrance
 from bridge.listeners.http.callbacks import Callbacks
 from bridge.listeners.http.incoming import ClientGone, Incoming
 from bridge.listeners.http.keys import Keys
@@ -26,7 +30,7 @@ from bridge.listeners.http.replies import HttpError, error_reply, refusal_reply
 from bridge.listeners.http.routes import Routes
 from bridge.listeners.http.settings import HttpListener
 from bridge.listeners.passwords import Passwords
-from bridge.listeners.tls import server_context
+from bridge.listeners.tls import renew, server_context
 from bridge.message import Reason
 from bridge.values import listen_address
 
@@ -65,6 +69,8 @@ class HttpServer:
         if settings.metrics:
             Probes(metrics, health).add_to(self._routes)
         self._runner: web.ServerRunner | None = None
+        self._tls: ssl.SSLContext | None = None
+        self._entrance: Entrance | None = None
         self.port = 0
 
     @property
@@ -75,17 +81,21 @@ class HttpServer:
 
     async def start(self) -> None:
         """Listens. Raises OSError when the address is taken, or the TLS files cannot be read (ssl.SSLError too)."""
-        context = None if self._settings.tls is None else server_context(self._settings.tls, ["http/1.1"])
-        address = listen_address(self._settings.listen)
-        runner = web.ServerRunner(_Sockets(self._answer), shutdown_timeout=self._grace_s)
+        settings = self._settings
+        self._tls = None if settings.tls is None else server_context(settings.tls, ["http/1.1"])
+        sockets = _Sockets(self._answer)
+        runner = web.ServerRunner(sockets, shutdown_timeout=self._grace_s)
         await runner.setup()
-        site = web.TCPSite(runner, address.host or None, address.port, ssl_context=context, backlog=1024)
-        await site.start()
-        self.port = site.port
-        self._runner = runner
+        entrance = Entrance(
+            lambda peer: sockets.connection(peer, settings.networks), tls=self._tls, proxies=settings.proxy
+        )
+        await entrance.open(listen_address(settings.listen))
+        self._entrance, self._runner, self.port = entrance, runner, entrance.port
 
     async def stop(self) -> None:
         """Takes no more connections, lets the requests under way finish in their time, then closes."""
+        if self._entrance is not None:
+            self._entrance.close()
         if self._runner is not None:
             runner, self._runner = self._runner, None
             await runner.cleanup()
@@ -93,6 +103,11 @@ class HttpServer:
     def replace_accounts(self, accounts: Iterable[Account]) -> None:
         """Serves these accounts from now on (reload); connections stay."""
         self._messages.keys = Keys(accounts, self._passwords)
+
+    def renew_tls(self) -> None:
+        """Reads certificate and key again (reload). Raises OSError; then the old ones stay."""
+        if self._tls is not None and self._settings.tls is not None:
+            renew(self._tls, self._settings.tls)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
@@ -121,21 +136,43 @@ class HttpServer:
 class _Sockets(web.Server):
     """aiohttp's server with our connections: it makes one protocol for each."""
 
-    def __call__(self) -> web.RequestHandler:
+    def connection(self, peer: str | None, networks: Networks | None) -> web.RequestHandler:
         return _Connection(
             self,
+            peer,
+            networks,
             loop=asyncio.get_running_loop(),
             keepalive_timeout=_KEEPALIVE_S,
             lingering_time=_LINGERING_S,
-            access_log=None,  # type: ignore[arg-type]  # aiohttp's own application passes None too
+            access_log=None,
             auto_decompress=False,
         )
 
 
 class _Connection(web.RequestHandler):
-    """A connection whose errors of HTTP itself are answered as JSON, and never with what was sent."""
+    """A connection whose errors of HTTP itself are answered as JSON, and never with what was sent.
 
-    __slots__ = ()
+    It knows whom a proxy connects for, and ends at once where its client may not come from there.
+    """
+
+    __slots__ = ("_networks", "_peer")
+
+    def __init__(self, server: web.Server, peer: str | None, networks: Networks | None, **options: Any) -> None:
+        super().__init__(server, **options)
+        self._peer = peer
+        self._networks = networks
+
+    @property
+    def peername(self) -> str | tuple[str, int, int, int] | tuple[str, int] | None:
+        return super().peername if self._peer is None else self._peer
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        if self._networks is not None:
+            peer = self.peername
+            if not may_come(peer if isinstance(peer, str) else peer and str(peer[0]), self._networks):
+                _log.warning("http_connection_refused", remote=peer)
+                self.force_close()
 
     def handle_error(
         self,

@@ -6,9 +6,9 @@ import base64
 import binascii
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
-from bridge.values import Listen, Secret, Settings, Size, Tls
+from bridge.values import Listen, Network, Secret, Settings, Size, Tls
 
 
 class HttpListener(Settings):
@@ -17,6 +17,8 @@ class HttpListener(Settings):
     listen: Listen
     tls: Tls | None = None
     max_body: Size = 1024 * 1024
+    networks: list[Network] | None = Field(default=None, min_length=1)  # who may connect; None: everybody
+    proxy: list[Network] | None = Field(default=None, min_length=1)  # whose connections begin with a PROXY header
     metrics: bool = True  # GET /metrics, /livez, /readyz
 
 

@@ -176,17 +176,16 @@ def rfc3339(at: float) -> str:
 def _content(owed: Owed) -> dict[str, Any]:
     if owed.inbound is not None:
         inbound = owed.inbound
-        return {
-            "type": "message.inbound",
-            "timestamp": rfc3339(owed.created_at),
-            "data": {
-                "id": str(owed.known_id),
-                "from": inbound.source,
-                "to": inbound.destination,
-                "text": inbound.text,
-                "sent_at": None if inbound.at is None else rfc3339(inbound.at),
-            },
+        data: dict[str, Any] = {
+            "id": str(owed.known_id),
+            "from": inbound.source,
+            "to": inbound.destination,
+            "text": inbound.text,
+            "sent_at": None if inbound.at is None else rfc3339(inbound.at),
         }
+        if inbound.binary is not None:  # octets, in hexadecimal; `text` is empty then
+            data |= {"binary": inbound.binary.hex(), "udh": None if inbound.udh is None else inbound.udh.hex()}
+        return {"type": "message.inbound", "timestamp": rfc3339(owed.created_at), "data": data}
     message, report = owed.message, owed.report
     if message is None or report is None or report.state not in TYPE:
         raise ValueError(f"what is owed as {owed.known_id} is neither a final report nor an inbound message")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import structlog
 
 from bridge.errors import Refusal, StoreUnavailable
+from bridge.listeners.addresses import peer_of
 from bridge.listeners.smpp.capture import Tap
+from bridge.listeners.smpp.flow import UNREAD, Alarm, Flow
 from bridge.listeners.smpp.operations import Asked
 from bridge.listeners.smpp.ports import Account, Call
-from bridge.listeners.smpp.receivers import Handing, pdus_of
+from bridge.listeners.smpp.receivers import Handing, hand_over
 from bridge.listeners.smpp.statuses import status_of
 from bridge.listeners.smpp.traffic import Traffic
 from bridge.listeners.smpp.translate import message_from_submit_sm
@@ -31,36 +32,39 @@ from bridge.smpp.events import (
     Submitted,
     Violation,
 )
-from bridge.smpp.pdus import DataSm, DeliverSm, Pdu
+from bridge.smpp.pdus import Pdu
 from bridge.smpp.session import Session
 from bridge.smpp.states import State
 from bridge.telemetry import metrics
 
 if TYPE_CHECKING:
+    from bridge.listeners.smpp.pace import Pace
     from bridge.listeners.smpp.server import SmppServer
 
 log = structlog.get_logger("bridge.listeners.smpp")
 
 _RECEIVING = (State.BOUND_RX, State.BOUND_TRX)
-_NO_REST: deque[DeliverSm | DataSm] = deque(maxlen=0)
 _LAST_WORDS_S = 5.0  # for a client to read what we said before we closed
 
 
 class Connection(asyncio.Protocol):
     """A client's connection."""
 
-    def __init__(self, server: SmppServer, call: Call | None = None) -> None:
-        """`call`: we connected, for somebody to bind."""
+    def __init__(self, server: SmppServer, peer: str | None = None, *, call: Call | None = None) -> None:
+        """`peer`: the client's address where a proxy told it, `""` when that did not know; None: ask the socket.
+
+        `call`: we connected, for somebody to bind.
+        """
         self._server = server
         self._call = call
         self._transport: asyncio.Transport | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._armed_for = float("inf")
+        self._flow = Flow(self._give_up)
+        self._alarm = Alarm(self._tick)
         self._bind: asyncio.Task[None] | None = None
-        self._reading = True
+        self._pace: Pace | None = None
+        self.peer = peer
         self._answering: set[asyncio.Task[None]] = set()  # requests that take more than a moment
         self.account: Account | None = None
-        self.clogged = False  # the client does not read what we write
         self.session: Session = server.new_session()
         self.traffic = Traffic(server.clock, server.monotonic)
         self.tap: Tap | None = None  # somebody watches
@@ -70,6 +74,9 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # Not asked with isinstance: uvloop's transports are of classes of their own.
         self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=UNREAD)
+        if self.peer is None:
+            self.peer = peer_of(transport)
         if not self._server.joined(self):
             self._transport.abort()
             return
@@ -81,53 +88,40 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.tap is not None:
             self.tap.received(data, self._server.clock())
-        self._handle(self.session.receive(data, self._server.monotonic()))
+        self._handle(self._receive(data))
 
     def eof_received(self) -> None:
         """Nothing: the transport closes, and `connection_lost` follows."""
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
-        self._end_call(bound=False)
-        if self._timer is not None:
-            self._timer.cancel()
+        if self._call is not None:
+            self._call.end(bound=False)
+        self._alarm.stop()
+        self._flow.unclog()
+        if self._pace is not None:
+            self._pace.leave(self)
         if self._bind is not None:
             self._bind.cancel()
         self._handle(self.session.eof(self._server.monotonic()))
         self._server.left(self)
 
     def pause_writing(self) -> None:
-        self.clogged = True
+        self._flow.clog(self.session.timers.response_s)
         self._steer()
 
     def resume_writing(self) -> None:
-        self.clogged = False
+        self._flow.unclog()
         self._steer()
         self._server.pump(self)
 
     # --- what the server asks ---------------------------------------------------------------------------------------
 
     def deliver(self, owed: Owed) -> bool:
-        """Hands something over, if the session has room.
-
-        Of many PDUs at most half a window goes at once: what does not fit follows piece by piece, and the rest of the
-        window is for others.
-        """
+        """Hands something over, or the beginning of it; False: the session has no room."""
         assert self.account is not None
-        session = self.session
-        room = session.deliver_room
-        if not room:
+        if not hand_over(self.session, self.account.settings, owed, self._server.monotonic()):
             return False
-        settings = self.account.settings
-        pdus = pdus_of(owed, settings, session.version)
-        now = self._server.monotonic()
-        if len(pdus) == 1:
-            session.deliver(pdus[0], Handing(owed, 1, _NO_REST), now)
-        else:
-            first = min(room, len(pdus), max(1, settings.deliver_window // 2))
-            handing = Handing(owed, first, deque(pdus[first:]))
-            for pdu in pdus[:first]:
-                session.deliver(pdu, handing, now)
         self._server.write_soon(self)
         return True
 
@@ -148,6 +142,10 @@ class Connection(asyncio.Protocol):
             self.session.unbind(self._server.monotonic())
             self.flush()
 
+    def read_on(self) -> None:
+        """A paced account may be read again."""
+        self._handle(self._receive(b""))
+
     def abort(self) -> None:
         """Ends the connection without a word."""
         if self._transport is not None:
@@ -165,13 +163,13 @@ class Connection(asyncio.Protocol):
                 self.tap.sent(data, self._server.clock())
             transport.write(data)
         if self.session.state is not State.CLOSED:
-            self._arm()
+            self._alarm.set(self.session.next_deadline, self._server.monotonic())
         elif not transport.is_closing():
             transport.close()
             # A client that never reads would otherwise keep its connection, and its place among the binds, for ever.
-            if self._timer is not None:
-                self._timer.cancel()
-            self._timer = asyncio.get_running_loop().call_later(_LAST_WORDS_S, self.abort)
+            self._alarm.stop()
+            self._alarm = Alarm(self.abort)
+            self._alarm.set(_LAST_WORDS_S, 0.0)
 
     # --- events -----------------------------------------------------------------------------------------------------
 
@@ -179,9 +177,14 @@ class Connection(asyncio.Protocol):
         while events:
             self._obey(events)
             # What a full window had held back, if it was refused on the spot and has room again.
-            events = self.session.receive(b"", self._server.monotonic()) if self.session.wants_data else []
+            events = self._receive(b"")
         self.flush()
         self._steer()
+
+    def _receive(self, data: bytes) -> list[Event]:
+        if self._pace is not None:
+            self.session.allowance = self._pace.room(self)
+        return self.session.receive(data, self._server.monotonic()) if data or self.session.wants_data else []
 
     def _obey(self, events: list[Event]) -> None:
         submits: list[Submitted] = []
@@ -300,7 +303,7 @@ class Connection(asyncio.Protocol):
         else:
             for sequence, message_id in kept:
                 session.submitted(sequence, shown_id(message_id, account.settings))
-        self._handle(session.receive(b"", self._server.monotonic()))
+        self._handle(self._receive(b""))
 
     def _ask(self, pdu: Pdu) -> None:
         assert self.account is not None
@@ -324,28 +327,34 @@ class Connection(asyncio.Protocol):
         except Exception:
             log.exception("operation_failed", command=pdu.command.name.lower(), account=self._name)
             session.refuse(pdu, Status.RSYSERR)
-        self._handle(session.receive(b"", self._server.monotonic()))
+        self._handle(self._receive(b""))
 
     def _refuse(self, pdu: Pdu, refusal: Refusal) -> None:
         log.info("submit_refused", account=self._name, reason=refusal.reason, text=refusal.text)
         self.session.refuse(pdu, status_of(refusal))
 
     async def _decide_bind(self, pdu: Bind) -> None:
-        now = self._server.monotonic
         if self._call is not None and pdu.system_id != self._call.system_id:
             status, account = Status.RBINDFAIL, None  # it would not get what we called for
         else:
-            status, account = await self._server.admit(pdu)
+            status, account = await self._server.admit(pdu, self)
         if account is None:
             log.warning("bind_refused", system_id=pdu.system_id[:16], status=status.name, peer=self.peer)
             self._handle(self.session.refuse_bind(pdu, status))
             return
         self.account = account
         settings = account.settings
+        if account.paced:
+            self._pace = self._server.pace(account.name)
+            self.session.allowance = self._pace.room(self)
         if self.tap is not None:
             self.tap.bound(settings.system_id)
+        self.session.timers.adopt(
+            settings.enquire_link_interval, settings.inactivity_timeout, settings.response_timeout
+        )
+        now = self._server.monotonic()
         events = self.session.accept_bind(
-            pdu, now(), version=settings.version, window=settings.window, deliver_window=settings.deliver_window
+            pdu, now, version=settings.version, window=settings.window, deliver_window=settings.deliver_window
         )
         # The response leaves before anything is delivered.
         self.flush()
@@ -354,18 +363,19 @@ class Connection(asyncio.Protocol):
                      peer=self.peer)  # fmt: skip
         if self.session.state in _RECEIVING:
             self._server.receiving(self)
-            self._end_call(bound=True)
+            if self._call is not None:
+                self._call.end(bound=True)
         self._handle(events)
 
-    def _end_call(self, *, bound: bool) -> None:
-        if self._call is not None and not self._call.bound.done():
-            self._call.bound.set_result(bound)
+    @property
+    def called(self) -> bool:
+        """True when we connected, to an address of the configuration."""
+        return self._call is not None
 
     @property
-    def peer(self) -> str:
-        """Where the client connects from."""
-        peer = self._transport.get_extra_info("peername") if self._transport else None
-        return str(peer[0]) if peer else ""
+    def clogged(self) -> bool:
+        """True while the client does not read what we write."""
+        return self._flow.clogged
 
     def socket(self, name: Literal["peername", "sockname", "ssl_object"]) -> Any:
         """What asyncio knows of the connection's socket by this name; None once it is gone."""
@@ -377,32 +387,12 @@ class Connection(asyncio.Protocol):
         elif event.reason not in ("eof", "closed"):
             log.info("connection_closed", reason=event.reason, peer=self.peer)
 
-    # --- time and back-pressure -------------------------------------------------------------------------------------
-
-    def _arm(self) -> None:
-        deadline = self.session.next_deadline
-        if deadline is None or deadline >= self._armed_for:
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-        self._armed_for = deadline
-        wait_s = max(0.0, deadline - self._server.monotonic())
-        self._timer = asyncio.get_running_loop().call_later(wait_s, self._tick)
+    def _give_up(self) -> None:
+        log.warning("client_does_not_read", account=self._name, peer=self.peer)
+        self.abort()
 
     def _tick(self) -> None:
-        self._timer = None
-        self._armed_for = float("inf")
         self._handle(self.session.tick(self._server.monotonic()))
 
     def _steer(self) -> None:
-        """Reads only while the client's window has room and it takes our answers."""
-        transport = self._transport
-        if transport is None or transport.is_closing():
-            return
-        reading = self.session.wants_data and not self.clogged
-        if reading != self._reading:
-            self._reading = reading
-            if reading:
-                transport.resume_reading()
-            else:
-                transport.pause_reading()
+        self._flow.steer(self._transport, wanted=self.session.wants_data)

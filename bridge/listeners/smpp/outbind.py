@@ -78,7 +78,7 @@ class Caller:
         try:
             async with asyncio.timeout(self._server.session_init_s):
                 await asyncio.get_running_loop().create_connection(
-                    lambda: Connection(self._server, Call(self.account.settings.system_id, outbind, bound)),
+                    lambda: Connection(self._server, call=Call(self.account.settings.system_id, outbind, bound)),
                     address.host,
                     address.port,
                     ssl=_context(outbind),

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
-from pydantic import SecretStr
 
 from bridge.errors import Refusal
+from bridge.listeners.addresses import Networks
 from bridge.listeners.smpp.settings import Outbind, SmppAccount
 from bridge.message import Message
 from bridge.store import Record, Wanted
@@ -22,6 +22,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     settings: SmppAccount
     region: str | None = None  # ISO 3166-1 alpha-2: where its national numbers belong
     validity_s: float = 172_800.0  # of a message that states none
+    networks: Networks | None = None  # where it may connect from; None: everywhere
+    paced: bool = False  # over its rate, it is read no faster, instead of being refused
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -30,6 +32,11 @@ class Call(msgspec.Struct, frozen=True):
     system_id: str  # who may bind
     outbind: Outbind
     bound: asyncio.Future[bool]  # to be done when that is decided
+
+    def end(self, *, bound: bool) -> None:
+        """Somebody has bound, or has not and the connection is gone; the first word counts."""
+        if not self.bound.done():
+            self.bound.set_result(bound)
 
 
 class Intake(Protocol):
@@ -40,6 +47,9 @@ class Intake(Protocol):
 
     def accept(self, messages: Sequence[Message]) -> tuple[list[Refusal | None], asyncio.Future[None] | None]:
         """A verdict per message at once; the future is done when those taken are on disk, or StoreUnavailable."""
+
+    def room(self, account: str) -> tuple[int, float]:
+        """How many messages of a paced account to read now, and when there are none, for how long not to: seconds."""
 
 
 class Changes(Protocol):
@@ -64,10 +74,3 @@ class Changes(Protocol):
         self, account: str, destination: str, before: int, wanted: Wanted, make: Callable[[Message], Message]
     ) -> Message | None:
         """What replaced the last message to a number, with an id below `before`, that waits. Raises Refusal."""
-
-
-class Passwords(Protocol):
-    """Verifies passwords."""
-
-    async def verify(self, given: str, secret: SecretStr) -> bool:
-        """True when `given` is the password that `secret` holds, plain or as a hash."""

@@ -15,10 +15,14 @@ from bridge.message import Owed
 from bridge.reports.delivery import Outbox
 from bridge.smpp.events import Delivered, DeliveryFailed
 from bridge.smpp.pdus import DataSm, DeliverSm
+from bridge.smpp.session import Session
 from bridge.smpp.states import State
 
 if TYPE_CHECKING:
     from bridge.listeners.smpp.connection import Connection
+
+
+_NO_REST: deque[DeliverSm | DataSm] = deque(maxlen=0)
 
 
 class Handing(msgspec.Struct):
@@ -132,3 +136,23 @@ def pdus_of(owed: Owed, settings: SmppAccount, version: str) -> list[DeliverSm |
 
 def _room_of(connection: Connection) -> int:
     return connection.session.deliver_room
+
+
+def hand_over(session: Session, settings: SmppAccount, owed: Owed, now: float) -> bool:
+    """Hands something over to a client; False when its session has no room.
+
+    Of many PDUs at most half a window goes at once: what does not fit follows piece by piece, and the rest of the
+    window is for others.
+    """
+    room = session.deliver_room
+    if not room:
+        return False
+    pdus = pdus_of(owed, settings, session.version)
+    if len(pdus) == 1:
+        session.deliver(pdus[0], Handing(owed, 1, _NO_REST), now)
+        return True
+    first = min(room, len(pdus), max(1, settings.deliver_window // 2))
+    handing = Handing(owed, first, deque(pdus[first:]))
+    for pdu in pdus[:first]:
+        session.deliver(pdu, handing, now)
+    return True

@@ -63,7 +63,7 @@ def seen(connection: Connection, listener: str, pending: int, now: float) -> See
         account=account.name,
         system_id=settings.system_id,
         listener=listener,
-        peer=_written(_end(connection.socket("peername"))),
+        peer=_peer(connection),
         kind=_KINDS.get(session.state, "closing"),
         version=session.version,
         tls=None if tls is None else tls.version(),
@@ -81,6 +81,12 @@ def seen(connection: Connection, listener: str, pending: int, now: float) -> See
 def ends_of(connection: Connection) -> Ends:
     """Both ends of a connection, numbered."""
     return Ends(next(_numbers), _end(connection.socket("peername")), _end(connection.socket("sockname")))
+
+
+def _peer(connection: Connection) -> str:
+    """Where the client is; behind a proxy that is its address only, or the proxy's end if that does not tell."""
+    end = _end(connection.socket("peername"))
+    return _written(end) if connection.peer in (end[0], "", None) else str(connection.peer)
 
 
 def _end(name: Any) -> End:

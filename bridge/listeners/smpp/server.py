@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+import structlog
+
+from bridge.listeners.addresses import Crowd, may_come
+from bridge.listeners.certificates import presents
+from bridge.listeners.entrance import Entrance
+from bridge.listeners.passwords import Login, Passwords, stand_in
 from bridge.listeners.smpp.capture import Capture, Tap
 from bridge.listeners.smpp.connection import Connection
 from bridge.listeners.smpp.operations import Operations
-from bridge.listeners.smpp.ports import Account, Changes, Intake, Passwords
+from bridge.listeners.smpp.pace import Pace
+from bridge.listeners.smpp.ports import Account, Changes, Intake
 from bridge.listeners.smpp.receivers import Receivers
 from bridge.listeners.smpp.repeats import Repeats
 from bridge.listeners.smpp.seen import Seen, ends_of, seen
 from bridge.listeners.smpp.settings import SmppListener
-from bridge.listeners.tls import server_context
+from bridge.listeners.tls import renew, server_context
 from bridge.reports.delivery import Outbox
 from bridge.smpp.enums import Status
 from bridge.smpp.events import Bind, Delivered, DeliveryFailed
 from bridge.smpp.session import Session
 from bridge.values import listen_address
+
+log = structlog.get_logger("bridge.listeners.smpp")
+
+# The answers to a bind that is refused. Whether the name or its password is wrong, the answer is the same. Some clients
+# never come back after RINVPASWD, so what may be right another time is answered otherwise; and not with RALYBND, which
+# some take for success.
+_REFUSED = {Login.WRONG: Status.RINVPASWD, Login.LOCKED: Status.RBINDFAIL, Login.BUSY: Status.RSYSERR}
 
 
 class Binds:
@@ -29,6 +44,7 @@ class Binds:
     def __init__(self, outbox_of: Callable[[str], Outbox]) -> None:
         self._outbox_of = outbox_of
         self._receivers: dict[str, Receivers] = {}
+        self._paces: dict[str, Pace] = {}
         self.counts: Counter[str] = Counter()  # binds by account
         self.captures: list[Capture] = []  # who watches
         self.repeats = Repeats()
@@ -38,6 +54,12 @@ class Binds:
         if account not in self._receivers:
             self._receivers[account] = Receivers(self._outbox_of(account))
         return self._receivers[account]
+
+    def pace(self, account: str, intake: Intake) -> Pace:
+        """The pace at which an account is read."""
+        if account not in self._paces:
+            self._paces[account] = Pace(account, intake)
+        return self._paces[account]
 
 
 class SmppServer:
@@ -64,7 +86,9 @@ class SmppServer:
         self._binds = binds
         self._connections: set[Connection] = set()
         self._to_flush: set[Connection] = set()
-        self._server: asyncio.Server | None = None
+        self._crowd = Crowd(settings.max_connections, settings.max_per_address)
+        self._tls: ssl.SSLContext | None = None
+        self._entrance: Entrance | None = None
         self._empty: asyncio.Future[None] | None = None
         self.port = 0
         self.session_init_s = settings.session_init_timeout
@@ -73,28 +97,32 @@ class SmppServer:
     def replace_accounts(self, accounts: Iterable[Account]) -> None:
         """Serves these accounts from now on (reload); bound clients stay."""
         self._accounts = {account.settings.system_id: account for account in accounts}
+        self._stand_in = stand_in(account.settings.password for account in self._accounts.values())
+
+    def renew_tls(self) -> None:
+        """Reads certificate and key again (reload). Raises OSError; then the old ones stay."""
+        if self._tls is not None and self._settings.tls is not None:
+            renew(self._tls, self._settings.tls)
 
     async def start(self) -> None:
         """Listens. Raises OSError when the address is taken, or the TLS files cannot be read (ssl.SSLError too)."""
-        address = listen_address(self._settings.listen)
-        context = None if self._settings.tls is None else server_context(self._settings.tls)
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: Connection(self),
-            address.host or None,
-            address.port,
-            ssl=context,
+        settings = self._settings
+        self._tls = None if settings.tls is None else server_context(settings.tls)
+        entrance = Entrance(
+            lambda peer: Connection(self, peer),
+            tls=self._tls,
+            proxies=settings.proxy,
             # Until the handshake is over, there is no session that could time out.
-            ssl_handshake_timeout=None if context is None else self._settings.session_init_timeout,
-            backlog=1024,
+            patience_s=settings.session_init_timeout,
         )
-        self.port = self._server.sockets[0].getsockname()[1]
+        await entrance.open(listen_address(settings.listen))
+        self._entrance, self.port = entrance, entrance.port
 
     async def stop(self, grace_s: float = 5.0) -> None:
         """Takes no more connections, unbinds the clients, and closes what is left after `grace_s`."""
-        if self._server is None:
+        if self._entrance is None:
             return
-        self._server.close()
+        self._entrance.close()
         for connection in list(self._connections):
             connection.unbind()
         if self._connections:
@@ -155,8 +183,12 @@ class SmppServer:
         )
 
     def joined(self, connection: Connection) -> bool:
-        """A client has connected; False when there are too many already."""
-        if len(self._connections) >= self._settings.max_connections:
+        """A client has connected; False when it may not, or there are too many already."""
+        if not connection.called and not may_come(connection.peer, self._settings.networks):
+            log.warning("connection_refused", peer=connection.peer, reason="network")
+            return False
+        if not self._crowd.join(connection.peer):
+            log.warning("connection_refused", peer=connection.peer, reason="too many")
             return False
         self._connections.add(connection)
         if self._binds.captures:
@@ -165,25 +197,43 @@ class SmppServer:
 
     def left(self, connection: Connection) -> None:
         """A client has gone."""
-        self._connections.discard(connection)
+        if connection in self._connections:
+            self._connections.remove(connection)
+            self._crowd.leave(connection.peer)
         if connection.account is not None:
             self._binds.counts[connection.account.name] -= 1
             self._binds.receivers(connection.account.name).remove(connection)
         if self._empty is not None and not self._connections and not self._empty.done():
             self._empty.set_result(None)
 
-    async def admit(self, pdu: Bind) -> tuple[Status, Account | None]:
+    async def admit(self, pdu: Bind, connection: Connection) -> tuple[Status, Account | None]:
         """The account that a bind is for, or the status that refuses it; an admitted bind is counted."""
-        account = self._accounts.get(pdu.system_id)
-        if account is None:
-            return Status.RINVSYSID, None
-        if not await self._passwords.verify(pdu.password, account.settings.password):
-            return Status.RINVPASWD, None
+        account, peer = self._accounts.get(pdu.system_id), connection.peer
+        if account is not None and not connection.called and not may_come(peer, account.networks):
+            # Its password is not even looked at: nobody learns from elsewhere whether it is right.
+            return Status.RBINDFAIL, None
+        login = await self._login(pdu, account, connection)
+        if login is not Login.RIGHT or account is None:
+            return _REFUSED.get(login, Status.RINVPASWD), None
         if self._binds.counts[account.name] >= account.settings.max_binds:
-            # Not RALYBND: there are clients that take it for success.
             return Status.RBINDFAIL, None
         self._binds.counts[account.name] += 1
         return Status.ROK, account
+
+    async def _login(self, pdu: Bind, account: Account | None, connection: Connection) -> Login:
+        settings = None if account is None else account.settings
+        secret, wanted = (None, None) if settings is None else (settings.password, settings.certificate)
+        if wanted is not None and not presents(wanted, connection.socket("ssl_object")):
+            secret = None  # whatever the password is, it is wrong
+        elif wanted is not None and secret is None:
+            return Login.RIGHT
+        return await self._passwords.login(
+            pdu.system_id, pdu.password, secret, address=connection.peer, stand_in=self._stand_in
+        )
+
+    def pace(self, account: str) -> Pace:
+        """The pace at which a paced account is read."""
+        return self._binds.pace(account, self.intake)
 
     def receiving(self, connection: Connection) -> None:
         """A client has bound as receiver or transceiver."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
-from pydantic import SecretStr
 
 from bridge.errors import Refusal
+from bridge.listeners.addresses import Networks
 from bridge.listeners.smtp.settings import SmtpAccount
 from bridge.message import Message
 
@@ -21,6 +21,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     settings: SmtpAccount
     region: str | None = None  # ISO 3166-1 alpha-2: where its national numbers belong
     validity_s: float = 172_800.0  # of its messages; mail cannot state another
+    networks: Networks | None = None  # where it may log in from; None: everywhere
 
 
 class Intake(Protocol):
@@ -40,10 +41,3 @@ class Intake(Protocol):
 
     def accept_refused(self, message: Message, refusal: Refusal) -> asyncio.Future[None]:
         """Keeps a message that cannot be sent as rejected, so that its sender is told like of any other failure."""
-
-
-class Passwords(Protocol):
-    """Verifies passwords."""
-
-    async def verify(self, given: str, secret: SecretStr) -> bool:
-        """True when `given` is the password that `secret` holds, plain or as a hash."""

@@ -7,10 +7,13 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 
-from bridge.listeners.smtp.ports import Account, Intake, Passwords
+from bridge.listeners.addresses import Crowd
+from bridge.listeners.entrance import Entrance
+from bridge.listeners.passwords import Passwords
+from bridge.listeners.smtp.ports import Account, Intake
 from bridge.listeners.smtp.session import Context, Session
 from bridge.listeners.smtp.settings import SmtpListener
-from bridge.listeners.tls import server_context
+from bridge.listeners.tls import renew, server_context
 from bridge.values import Address
 
 _HANDSHAKE_S = 30.0
@@ -37,20 +40,21 @@ class SmtpServer:
             now=now,
             tls=None if settings.tls is None else server_context(settings.tls),
             empty=asyncio.Event(),
+            crowd=Crowd(settings.max_connections, settings.max_per_address),
         )
         self._context.empty.set()
-        self._server: asyncio.Server | None = None
+        self._entrance: Entrance | None = None
+        self.port = 0
         self.admit(accounts)
 
     def admit(self, accounts: Iterable[Account]) -> None:
         """Takes over new accounts; who is no longer among them can begin no further mail."""
         self._context.accounts = {account.settings.login: account for account in accounts}
 
-    @property
-    def port(self) -> int:
-        """The TCP port that is listened on. Only after `start`."""
-        assert self._server is not None
-        return int(self._server.sockets[0].getsockname()[1])
+    def renew_tls(self) -> None:
+        """Reads certificate and key again (reload). Raises OSError; then the old ones stay."""
+        if self._context.tls is not None and self._settings.tls is not None:
+            renew(self._context.tls, self._settings.tls)
 
     @property
     def connections(self) -> int:
@@ -63,19 +67,20 @@ class SmtpServer:
         logging.getLogger("mail.log").setLevel(logging.CRITICAL + 1)
         address = Address(self._settings.listen)
         implicit = self._settings.mode == "implicit"
-        self._server = await asyncio.get_running_loop().create_server(
-            lambda: Session(self._context),
-            address.host or None,
-            address.port,
-            ssl=self._context.tls if implicit else None,
-            ssl_handshake_timeout=_HANDSHAKE_S if implicit else None,
+        entrance = Entrance(
+            lambda peer: Session(self._context, peer),
+            tls=self._context.tls if implicit else None,
+            proxies=self._settings.proxy,
+            patience_s=_HANDSHAKE_S,
         )
+        await entrance.open(address)
+        self._entrance, self.port = entrance, entrance.port
 
     async def stop(self) -> None:
         """Listens no more, says 421 to everybody, and lets answers that are under way leave first."""
-        if self._server is None:
+        if self._entrance is None:
             return
-        self._server.close()
+        self._entrance.close()
         self._context.stopping = True  # for those in the middle of a TLS handshake
         for session in list(self._context.sessions):
             session.hang_up("421 4.3.2 Shutting down; try again later")

@@ -8,8 +8,6 @@ that go on after a goodbye; internal errors shown to the client.
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import secrets
 import ssl
 import traceback
@@ -22,9 +20,12 @@ import structlog
 from aiosmtpd.smtp import SMTP, TLSSetupException
 
 from bridge.errors import Refusal, StoreUnavailable
+from bridge.listeners.addresses import Crowd, may_come, peer_of
+from bridge.listeners.passwords import Login, Passwords, stand_in
+from bridge.listeners.smtp.auth import credentials
 from bridge.listeners.smtp.commands import Rejected, mail_command, rcpt_command, split_address
 from bridge.listeners.smtp.data import Endless, read_data
-from bridge.listeners.smtp.ports import Account, Intake, Passwords
+from bridge.listeners.smtp.ports import Account, Intake
 from bridge.listeners.smtp.settings import SmtpListener
 from bridge.listeners.smtp.submission import submit
 from bridge.listeners.smtp.translate import Recipient, Submission, may_send, reply_of, reply_of_taken
@@ -53,6 +54,7 @@ class Context(msgspec.Struct, kw_only=True):
     accounts: dict[str, Account] = {}  # by login
     sessions: set[Session] = set()
     empty: asyncio.Event  # set while there is no session
+    crowd: Crowd
     stopping: bool = False
 
 
@@ -61,10 +63,12 @@ class Session(SMTP):
 
     line_length_limit = _LINE_MAX
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, peer: str | None = None) -> None:
+        """`peer`: the client's address where a proxy told it, `""` when that did not know; None: ask the socket."""
         # The library keeps these on its class, for all servers of a process, and clears them for each connection.
         self.command_size_limits = defaultdict(lambda: _COMMAND_MAX)
         self._context = context
+        self._peer = peer
         self._login: str | None = None
         self._auth_failures = 0
         self._mail: Submission | None = None
@@ -88,25 +92,36 @@ class Session(SMTP):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greets, or turns away when the listener is full; comes a second time when STARTTLS is done."""
-        sessions, limit = self._context.sessions, self._context.settings.max_connections
+        context, sessions = self._context, self._context.sessions
         if self in sessions:
             self._login = None  # nothing said before TLS counts: RFC 3207 §4.2
             super().connection_made(transport)
-        elif len(sessions) < limit and not self._context.stopping:
+            return
+        if self._peer is None:
+            self._peer = peer_of(transport)
+        if not may_come(self._peer, context.settings.networks):
+            _log.warning("smtp_connection_refused", peer=self._peer)
+            self._turn_away(transport, "554 5.7.1 You may not connect from there")
+        elif not context.stopping and context.crowd.join(self._peer):
             sessions.add(self)
             self._context.empty.clear()
             super().connection_made(transport)
             assert self._handler_coroutine is not None
             self._handler_coroutine.add_done_callback(_note_lost)
         else:
-            self._turned_away = True
-            _log.warning("smtp_connections_full", limit=limit)
-            cast("asyncio.WriteTransport", transport).write(b"421 4.3.2 Too many connections; try again later\r\n")
-            transport.close()
+            _log.warning("smtp_connections_full", peer=self._peer)
+            self._turn_away(transport, "421 4.3.2 Too many connections; try again later")
+
+    def _turn_away(self, transport: asyncio.BaseTransport, reply: str) -> None:
+        self._turned_away = True
+        cast("asyncio.WriteTransport", transport).write(reply.encode("ascii") + b"\r\n")
+        transport.close()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Ends what the session was doing; what waits for the disk is finished by the store."""
-        self._context.sessions.discard(self)
+        if self in self._context.sessions:
+            self._context.sessions.remove(self)
+            self._context.crowd.leave(self._peer)
         if not self._context.sessions:
             self._context.empty.set()
         if self._cut is not None:
@@ -240,7 +255,7 @@ class Session(SMTP):
     # --- AUTH -----------------------------------------------------------------------------------------------------
 
     async def smtp_AUTH(self, arg: str | None) -> None:  # noqa: N802
-        """RFC 4954: PLAIN (RFC 4616) and LOGIN."""
+        """RFC 4954, once and before a mail."""
         assert self.session is not None
         if not self.session.extended_smtp:
             raise Rejected("503 5.5.1 Send EHLO first")
@@ -248,53 +263,47 @@ class Session(SMTP):
             raise Rejected("538 5.7.11 Encryption is required before AUTH")
         if self._login is not None or self._mail is not None:
             raise Rejected("503 5.5.1 AUTH comes once, and before MAIL")
-        mechanism, _, initial = (arg or "").partition(" ")
-        if mechanism.upper() == "PLAIN":
-            login, password = _plain(await self._response(initial, ""))
-        elif mechanism.upper() == "LOGIN":
-            login = await self._response(initial, "Username:")
-            password = await self._response("", "Password:")
-        else:
-            raise Rejected("504 5.5.4 The mechanisms are PLAIN and LOGIN")
-        account = await self._verified(login, password)
-        if account is None:
-            await self._failed()
-        else:
+        login, password = await credentials(arg or "", self._ask)
+        account = self._context.accounts.get(login)
+        outcome = await self._outcome(login, password, account)
+        if outcome is Login.RIGHT and account is not None:
             self._login = login
             _log.info("smtp_authenticated", account=account.name)
             await self.push("235 2.7.0 Authentication successful")
-
-    async def _response(self, initial: str, prompt: str) -> str:
-        if initial:
-            line = b"" if initial == "=" else initial.encode("utf-8", "surrogateescape")
         else:
-            await self.push("334 " + base64.b64encode(prompt.encode()).decode())
-            try:
-                line = (await self._reader.readuntil(b"\n")).strip()
-            except asyncio.LimitOverrunError:
-                await self._part("500 5.5.6 The line is too long")
-        if line == b"*":
-            raise Rejected("501 5.7.0 Authentication cancelled")
+            await self._failed(outcome)
+
+    async def _ask(self, prompt: str) -> bytes:
+        await self.push("334 " + prompt)
         try:
-            return base64.b64decode(line, validate=True).decode("utf-8", "surrogateescape")
-        except binascii.Error:
-            raise Rejected("501 5.5.2 That is not base64") from None
+            return (await self._reader.readuntil(b"\n")).strip()
+        except asyncio.LimitOverrunError:
+            await self._part("500 5.5.6 The line is too long")
 
-    async def _verified(self, login: str, password: str) -> Account | None:
-        accounts = self._context.accounts
-        # An unknown login costs what a wrong password costs, so that the time does not tell which logins exist.
-        candidate = accounts.get(login) or next(iter(accounts.values()), None)
-        if candidate is None or not await self._context.passwords.verify(password, candidate.settings.password):
-            return None
-        return accounts.get(login)
+    async def _outcome(self, login: str, password: str, account: Account | None) -> Login:
+        if account is not None and not may_come(self._peer, account.networks):
+            return Login.WRONG  # and its password is not even looked at
+        return await self._context.passwords.login(
+            login,
+            password,
+            None if account is None else account.settings.password,
+            address=self._peer,
+            stand_in=stand_in(each.settings.password for each in self._context.accounts.values()),
+        )
 
-    async def _failed(self) -> None:
+    async def _failed(self, outcome: Login) -> None:
         self._auth_failures += 1
-        assert self.session is not None
-        _log.warning("smtp_auth_failed", peer=self.session.peer, failures=self._auth_failures)
+        _log.warning("smtp_auth_failed", peer=self._peer, failures=self._auth_failures, why=outcome.name.lower())
         if self._auth_failures >= self._context.settings.max_auth_failures:
             await self._part("421 4.7.0 Too many failed authentications")
-        await self.push("535 5.7.8 Wrong login or password")
+        if outcome is Login.WRONG:
+            await self.push("535 5.7.8 Wrong login or password")
+        else:
+            await self.push("454 4.7.0 This cannot be checked now; try again later")  # RFC 4954 §6
+
+    async def smtp_PROXY(self, arg: str | None) -> None:  # noqa: N802
+        """A header of the PROXY protocol from somebody who is no proxy of ours: what follows is not his own."""
+        await self._part("421 4.7.0 No PROXY header is taken from there")
 
     # --- a mail ---------------------------------------------------------------------------------------------------
 
@@ -382,16 +391,6 @@ class Session(SMTP):
 
     def _progress(self) -> None:
         self._reset_timeout(self._context.settings.data_timeout)
-
-
-def _plain(response: str) -> tuple[str, str]:
-    parts = response.split("\0")
-    if len(parts) != 3:
-        raise Rejected("501 5.5.2 PLAIN is NUL login NUL password (RFC 4616)")
-    authorize_as, login, password = parts
-    if authorize_as not in ("", login):
-        raise Rejected("535 5.7.8 An account acts for itself only")
-    return login, password
 
 
 def _note_lost(task: asyncio.Task[None]) -> None:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from bridge.values import Duration, Listen, Secret, Settings, Size, Tls
+from bridge.values import Duration, Listen, Network, Secret, Settings, Size, Tls
 
 
 class SmtpListener(Settings):
@@ -19,6 +19,9 @@ class SmtpListener(Settings):
     mode: Literal["starttls", "implicit"] = "starttls"
     auth_without_tls: bool = False  # AUTH offered in clear: only where the network is trusted
     max_connections: int = Field(default=500, ge=1)
+    max_per_address: int | None = Field(default=None, ge=1)  # connections from one; None: as many as there may be
+    networks: list[Network] | None = Field(default=None, min_length=1)  # who may connect; None: everybody
+    proxy: list[Network] | None = Field(default=None, min_length=1)  # whose connections begin with a PROXY header
     max_size: Size = 10 * 1024 * 1024
     max_recipients: int = Field(default=100, ge=1)
     max_auth_failures: int = Field(default=3, ge=1)

@@ -276,6 +276,9 @@ def _inbound(owed: Owed, domain: str, now: float, recipient: str) -> bytes:
     _stamp(mail, owed, domain, now)
     mail["Auto-Submitted"] = "auto-generated"
     mail.set_content(inbound.text or "\n", charset="utf-8", cte="quoted-printable")
+    if inbound.binary is not None:
+        octets = (inbound.udh or b"") + inbound.binary
+        mail.add_attachment(octets, maintype="application", subtype="octet-stream", filename="message.bin")
     return mail.as_bytes()
 
 

@@ -8,18 +8,22 @@ import json
 import socket
 import ssl
 import subprocess
+from ipaddress import ip_network
 from pathlib import Path
 
 import aiohttp
+import msgspec
 import pytest
 import structlog
-from listeners.http.world import AUTH, KEY, Client, World, talk
+from listeners.http.conftest import Serve
+from listeners.http.world import ACME, AUTH, KEY, Client, World, talk
 from pydantic import SecretStr
 
 from bridge.listeners.http import server as module
 from bridge.listeners.http.ports import Account
 from bridge.listeners.http.server import HttpServer
 from bridge.listeners.http.settings import HttpAccount
+from bridge.listeners.passwords import Passwords
 
 BODY = {"to": "+380501234567", "text": "x"}
 
@@ -302,3 +306,44 @@ async def test_a_client_certificate_where_one_is_asked_for(serve, certificates: 
 async def test_tls_files_that_cannot_be_read(serve, tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         await serve(tls={"certificate": str(tmp_path / "c.pem"), "key": str(tmp_path / "k.pem")})
+
+
+# --- who may connect, and call -----------------------------------------------------------------------------------
+
+GET = b"GET /v1/messages?client_ref=x HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer "
+
+
+def status(octets: bytes) -> int:
+    return int(octets.split(b" ")[1])
+
+
+async def test_networks_of_a_listener(serve: Serve) -> None:
+    assert status(await talk(await serve(networks=["127.0.0.0/8"]), GET + b"secret-key\r\n\r\n")) == 200
+    assert await talk(await serve(networks=["10.0.0.0/8"]), b"") == b""
+
+
+@pytest.mark.parametrize(("source", "answer"), [("192.0.2.7", 200), ("::ffff:192.0.2.7", 200), ("192.0.2.8", 403)])
+async def test_networks_of_an_account_behind_a_proxy(serve: Serve, source: str, answer: int) -> None:
+    account = msgspec.structs.replace(ACME, networks=[ip_network("192.0.2.7")])
+    server = await serve(accounts=(account,), proxy=["127.0.0.1"])
+    family, own = ("TCP6", "::1") if ":" in source else ("TCP4", "127.0.0.1")
+    header = f"PROXY {family} {source} {own} 5 6\r\n".encode()
+    assert status(await talk(server, header + GET + b"secret-key\r\n\r\n")) == answer
+    assert status(await talk(server, b"PROXY UNKNOWN\r\n" + GET + b"secret-key\r\n\r\n")) == 403
+
+
+async def test_a_header_where_none_is_taken(serve: Serve) -> None:
+    server = await serve(proxy=["10.0.0.0/8"])
+    assert status(await talk(server, b"PROXY UNKNOWN\r\n" + GET + b"secret-key\r\n\r\n")) == 400
+
+
+async def test_guessing_keys_closes_the_door(serve: Serve, passwords: Passwords) -> None:
+    passwords.lockout.configure(3, 5, 60.0)
+    server = await serve()
+    same = [status(await talk(server, GET + b"guess\r\n\r\n")) for _ in range(4)]
+    assert same == [401, 401, 401, 429]
+    others = [await talk(server, GET + f"guess{number}\r\n\r\n".encode()) for number in range(3)]
+    assert [status(answer) for answer in others] == [401, 401, 429]
+    right = await talk(server, GET + b"secret-key\r\n\r\n")
+    assert status(right) == 429
+    assert b"Retry-After: 60\r\n" in right

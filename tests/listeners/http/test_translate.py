@@ -336,6 +336,16 @@ def test_an_inbound_message() -> None:
     }
 
 
+def test_an_inbound_message_that_is_not_text() -> None:
+    def data(**fields: Any) -> dict[str, Any]:
+        inbound = Inbound(source="380671", destination="1234", **fields)
+        return dict(callback(owed(known_id=8, message=None, report=None, inbound=inbound))["data"])
+
+    told = {"id": "8", "from": "380671", "to": "1234", "text": "", "sent_at": None}
+    assert data(binary=b"\0\xff", udh=b"\x05\4") == told | {"binary": "00ff", "udh": "0504"}
+    assert data(binary=b"\0\xff") == told | {"binary": "00ff", "udh": None}
+
+
 @pytest.mark.parametrize("changes", [{"report": None}, {"message": None}, {"report": Report(state=State.ENROUTE)}])
 def test_nothing_to_tell(changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="what is owed as 7 is neither"):

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 from listeners.smpp.esme import Deaf, Esme
+from listeners.smpp.operating import Operate, operating
 from listeners.smpp.world import World
 from listeners.smpp.world import account as an_account
+from unit.bridges import Bsg, Start, bsg_served, starting
 
+from bridge.listeners.lockout import Lockout
 from bridge.listeners.passwords import Passwords
 from bridge.listeners.smpp.ports import Account
 from bridge.listeners.smpp.server import Binds, SmppServer
@@ -33,7 +36,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 async def serve(world: World) -> AsyncIterator[Serve]:
     """Starts a server; keyword arguments are its settings, or those of the one account when `accounts` is not given."""
     servers: list[SmppServer] = []
-    passwords = Passwords()
+    passwords = Passwords(lockout=Lockout(3, 6, 60.0))
     binds = Binds(lambda name: world.delivery.outbox("smpp", name))
 
     async def start(accounts: Sequence[Account] | None = None, **settings: Any) -> SmppServer:
@@ -54,6 +57,26 @@ async def serve(world: World) -> AsyncIterator[Serve]:
     for server in servers:
         await server.stop(0.5)
     passwords.close()
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """Starts whole bridges."""
+    async with starting() as make:
+        yield make
+
+
+@pytest.fixture
+async def bsg() -> AsyncIterator[Bsg]:
+    async with bsg_served() as served:
+        yield served
+
+
+@pytest.fixture
+async def operate(start: Start, bsg: Bsg, tmp_path: Path) -> AsyncIterator[Operate]:
+    """A bridge whose provider is `bsg`, and a client bound to it; keyword arguments are settings of its account."""
+    async with operating(start, bsg, tmp_path) as begin:
+        yield begin
 
 
 @pytest.fixture

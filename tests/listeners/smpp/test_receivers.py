@@ -422,7 +422,7 @@ async def test_a_bind_that_does_not_read_its_answers(
 ) -> None:
     """No receipt overtakes them on another bind, until the bind is given up; then the others get all."""
     monkeypatch.setattr(module, "_LAST_WORDS_S", 60.0)
-    server = await serve(enquire_link_interval=2.5, response_timeout=0.3)
+    server = await serve(response_timeout=4.0)
     receiver = await bound(server, RX)
     client = deaf(server)
     await client.write(pdu(TRX, bind_body("acme", "secret")))
@@ -432,3 +432,21 @@ async def test_a_bind_that_does_not_read_its_answers(
     assert receiver.delivered == []
     await receiver.receipts(2)
     assert ids(receiver) == owed
+
+
+async def test_a_client_that_stops_reading_costs_its_window_and_nobody_else(
+    serve: Serve, bound: Connect, world: World, deaf: Callable[[SmppServer], Deaf]
+) -> None:
+    server = await serve([account(), account("other")])
+    client = deaf(server)
+    await client.write(pdu(TRX, bind_body("acme", "secret")))
+    await world.owe(3000)
+    other = await bound(server, system_id="other")
+    theirs = await world.owe(200, "other")
+    await other.receipts(200)
+    assert ids(other) == theirs
+    outbox = world.delivery.outbox("smpp", "acme")
+    async with asyncio.timeout(10):
+        while outbox.waiting != 2000 - 50:  # noqa: ASYNC110 - what memory holds, without what is in the window
+            await asyncio.sleep(0.01)
+    assert len(await world.store.owed("smpp", "acme", 0, 4000, world.clock())) == 3000

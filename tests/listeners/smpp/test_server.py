@@ -13,7 +13,7 @@ from listeners.smpp.conftest import Connect, Serve
 from listeners.smpp.esme import RESPONSE, RX, SUBMIT_SM, TRX, TX, UNBIND, Esme, submit_body, tlv
 from listeners.smpp.world import World, account
 
-RBINDFAIL, RINVPASWD, RINVSYSID = 0x0D, 0x0E, 0x0F
+RBINDFAIL, RINVPASWD = 0x0D, 0x0E
 
 
 @pytest.mark.parametrize("kind", [RX, TX, TRX])
@@ -31,8 +31,8 @@ async def test_binds(serve: Serve, connected: Connect, kind: int, version: int, 
     [
         ({"password": "wrong"}, RINVPASWD),
         ({"password": ""}, RINVPASWD),
-        ({"system_id": "nobody"}, RINVSYSID),
-        ({"system_id": ""}, RINVSYSID),
+        ({"system_id": "nobody"}, RINVPASWD),
+        ({"system_id": ""}, RINVPASWD),
     ],
 )
 async def test_refused_binds(serve: Serve, connected: Connect, words: dict[str, str], status: int) -> None:
@@ -99,7 +99,7 @@ async def test_accounts_are_replaced(serve: Serve, connected: Connect, bound: Co
     stays = await bound(server)
     server.replace_accounts([account("new")])
     assert (await stays.submit("380501234567")).status == 0
-    assert (await (await connected(server)).bind()).status == RINVSYSID
+    assert (await (await connected(server)).bind()).status == RINVPASWD
     await bound(server, system_id="new")
 
 

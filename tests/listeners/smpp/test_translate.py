@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,27 @@ from bridge.errors import Refusal
 from bridge.listeners.smpp.profiles import Receipts
 from bridge.listeners.smpp.statuses import ERROR, STATUS, status_of
 from bridge.message import Message, Reason, ReportOn, Segment
+from bridge.smpp.codec import decode
 from bridge.smpp.enums import Status, Tag
+from bridge.smpp.pdus import SubmitSm
+from bridge.smpp.wire import PduError
+from bridge.sms import gsm7
+from bridge.sms.encoding import PACKED, coding_of, encode
+from bridge.sms.join import join
+from bridge.sms.segments import Element, build_udh, split
+from bridge.sms.tables import LOCKING, SINGLE
+from bridge.store.rows import message_from_bytes, pack
+
+
+def _decodes(vector: dict[str, Any]) -> bool:
+    try:
+        return isinstance(decode(bytes.fromhex(vector["hex"])), SubmitSm)
+    except PduError:
+        return False
+
+
+VECTORS = json.loads((Path(__file__).parents[2] / "smpp" / "vectors" / "smpp_pdus.json").read_text())
+SUBMITS = [vector for vector in VECTORS if vector["command"] == "submit_sm" and _decodes(vector)]
 
 # --- the tables --------------------------------------------------------------------------------------------------
 
@@ -120,6 +142,130 @@ def test_a_national_table() -> None:
     assert message.text == "ğş"
 
 
+@pytest.mark.parametrize("data_coding", [0x00, 0x10, 0xF1])
+@pytest.mark.parametrize(
+    ("octets", "text"),
+    [
+        ("e8329bfd4697d9ec37", "hellohello"),
+        ("e170381c0e8701", "a" * 7),  # seven spare bits, left zero: no `@`
+        ("e170381c0e871b", "a" * 7),  # or filled with a CR
+        ("9b32", "€"),
+        ("", ""),
+    ],
+)
+def test_packed(data_coding: int, octets: str, text: str) -> None:
+    message = taken(settings=with_alphabet(PACKED), data_coding=data_coding, short_message=bytes.fromhex(octets))
+    assert message.text == text
+
+
+def test_packed_after_a_header() -> None:
+    header = b"\x06\x05\x04\x0b\x84\x23\xf0"  # seven octets: no fill bits
+    shift = b"\x03\x24\x01\x01"  # four octets: three fill bits
+    for udh, septets, text in ((header, b"hello", "hello"), (shift, b"\x1bg\x1bs", "ğş")):
+        octets = udh + gsm7.pack(septets, gsm7.fill_bits(len(udh)))
+        assert taken(settings=with_alphabet(PACKED), esm_class=0x40, short_message=octets).text == text
+
+
+@given(st.text(alphabet="ab€[@ñ", min_size=161, max_size=600))
+def test_packed_parts(text: str) -> None:
+    """A full part may end with `@`; only the last one may have spare bits."""
+    text = text.rstrip("@") + "."
+    parts = []
+    cuts = split(text, PACKED)
+    for cut in cuts:
+        header = bytes((5, 0, 3, 9, cut.total, cut.number)) if cut.total > 1 else b""
+        message = taken(
+            settings=with_alphabet(PACKED), esm_class=0x40 if header else 0, short_message=header + cut.octets
+        )
+        parts.append(message.segment or Segment(
+            reference=9, total=1, number=1, scheme="udh8", octets=gsm7.encode(message.text or ""), alphabet="gsm7"
+        ))  # fmt: skip
+    assert {part.alphabet for part in parts} == {"gsm7"}
+    assert join(parts) == text
+
+
+@pytest.mark.parametrize("locking", [0, 1, 3, 6, 13])
+@pytest.mark.parametrize("single", [0, 1, 2, 13])
+@pytest.mark.parametrize("alphabet", ["gsm7", PACKED])
+def test_national_tables(locking: int, single: int, alphabet: str) -> None:
+    shifts = [Element(identifier, bytes((nli,))) for identifier, nli in ((0x25, locking), (0x24, single)) if nli]
+    udh = build_udh(shifts)
+    text = "".join(sorted({*LOCKING[locking], *SINGLE[single]} - {"·", "\x1b", "@"})) + "."
+    septets = gsm7.encode(text, locking, single)
+    octets = udh + (septets if alphabet == "gsm7" else gsm7.pack_text(septets, gsm7.fill_bits(len(udh))))
+    message = taken(settings=with_alphabet(alphabet), esm_class=0x40, short_message=octets)
+    assert (message.text, message.udh) == (text, None)
+
+
+@pytest.mark.parametrize("data_coding", [0x20, 0x2F, 0x31, 0x7F])
+def test_compressed_text_is_refused(data_coding: int) -> None:
+    refusal = refused(data_coding=data_coding)
+    assert (status_of(refusal), refusal.reason) == (Status.RINVDCS, Reason.INVALID_TEXT)
+    assert "compressed" in refusal.text
+
+
+def test_flash_by_tlv() -> None:
+    assert taken(tlvs=((Tag.DEST_ADDR_SUBUNIT, b"\1"),)).flash
+    assert not taken(tlvs=((Tag.DEST_ADDR_SUBUNIT, b"\2"),)).flash
+
+
+PORTS = b"\x06\x05\x04\x0b\x84\x23\xf0"
+
+
+@pytest.mark.parametrize(
+    ("fields", "udh"),
+    [
+        ({"esm_class": 0x40, "short_message": PORTS + b"hello"}, PORTS),
+        ({"tlvs": ((Tag.DESTINATION_PORT, b"\x0b\x84"), (Tag.SOURCE_PORT, b"\x23\xf0"))}, PORTS),
+        ({"tlvs": ((Tag.DESTINATION_PORT, b"\x0b\x84"),)}, PORTS[:5] + b"\0\0"),
+        ({"tlvs": ((Tag.SOURCE_PORT, b"\x23\xf0"),)}, None),
+        ({"esm_class": 0x40, "short_message": b"\x05\x0a\x03\x00\x04\x10hello"}, None),  # how it looks
+        ({"esm_class": 0x40, "short_message": b"\x05\x00\x03\x01\x01\x01hello"}, None),  # one of one
+    ],
+)
+def test_ports_of_a_text(fields: dict[str, Any], udh: bytes | None) -> None:
+    message = taken(**fields)
+    assert (message.text, message.udh) == ("hello", udh)
+
+
+def test_what_else_the_header_of_a_part_says() -> None:
+    header = b"\x0b" + PORTS[1:] + b"\x00\x03\x01\x02\x01"
+    for data_coding in (0, 4):
+        message = taken(data_coding=data_coding, esm_class=0x40, short_message=header + b"a")
+        assert message.segment is not None
+        assert (message.segment.udh, message.udh) == (PORTS, None)
+    sar = ((Tag.SAR_MSG_REF_NUM, b"\0\1"), (Tag.SAR_TOTAL_SEGMENTS, b"\2"), (Tag.SAR_SEGMENT_SEQNUM, b"\1"))
+    ports = ((Tag.DESTINATION_PORT, b"\x0b\x84"), (Tag.SOURCE_PORT, b"\x23\xf0"))
+    segment = taken(tlvs=(*sar, *ports)).segment
+    assert segment is not None
+    assert segment.udh == PORTS
+
+
+@pytest.mark.parametrize("vector", SUBMITS, ids=lambda vector: str(vector["source"])[:60])
+def test_vectors(vector: dict[str, Any]) -> None:
+    """What others recorded is read as text, or told to be binary; addresses are ours, since theirs are often none."""
+    pdu = decode(bytes.fromhex(vector["hex"]))
+    assert isinstance(pdu, SubmitSm)
+    octets = pdu.short_message
+    kept = {
+        "tlvs": pdu.tlvs,
+        "short_message": octets,
+        "data_coding": pdu.data_coding,
+        "esm_class": pdu.esm_class & 0xC3,
+    }
+    if octets and pdu.tlv(Tag.MESSAGE_PAYLOAD) is not None:
+        assert status_of(refused(**kept)) is Status.RINVMSGLEN
+        return
+    if pdu.esm_class & 0x40 and octets and octets[0] >= len(octets):
+        assert status_of(refused(**kept)) is Status.RINVMSGLEN
+        return
+    message = taken(**kept)
+    octets = octets or pdu.tlv(Tag.MESSAGE_PAYLOAD) or b""
+    alphabet = coding_of(pdu.data_coding, "gsm7").alphabet
+    text = b"" if message.text is None else encode(message.text, alphabet)
+    assert (message.udh or b"") + (message.binary or b"") + text == octets
+
+
 def test_message_payload() -> None:
     assert taken(short_message=b"", tlvs=((Tag.MESSAGE_PAYLOAD, b"x" * 300),)).text == "x" * 300
     both = refused(tlvs=((Tag.MESSAGE_PAYLOAD, b"x"),))
@@ -143,6 +289,7 @@ def test_a_binary_part() -> None:
     assert message.segment is not None
     assert (message.segment.alphabet, message.segment.octets) == ("binary", b"\xff")
     assert (message.text, message.binary, message.udh) == (None, None, None)
+    assert message.segment.udh is None
 
 
 def test_a_part_by_sar() -> None:
@@ -177,6 +324,7 @@ def test_an_impossible_part(total: int, number: int) -> None:
     [
         ({}, None, 48 * HOUR),
         ({"validity_period": "000000020000000R"}, None, 2 * HOUR),
+        ({"validity_period": "000000000000000R"}, None, 48 * HOUR),  # none is meant
         ({"validity_period": "261122213712000+"}, None, 3 * HOUR),
         ({"validity_period": "261122223712004+"}, None, 3 * HOUR),  # four quarters ahead of UTC
         ({"schedule_delivery_time": "000000010000000R"}, HOUR, 49 * HOUR),
@@ -201,6 +349,13 @@ def test_times(times: dict[str, str], deliver_in_s: float | None, expires_in_s: 
         (1, "+380501234567", None, "380501234567"),
         (1, "00380501234567", None, "380501234567"),
         (1, " 380501234567", None, "380501234567"),
+        (1, "  +380501234567", None, "380501234567"),
+        (1, "  00380501234567", None, "380501234567"),
+        (0, "  380501234567", None, "380501234567"),
+        (1, "011380501234567", "US", "380501234567"),
+        (0, "011380501234567", "US", "380501234567"),
+        (2, "380501234567", "UA", "380501234567"),  # Kannel says so of every number
+        (2, "380501234567", None, "380501234567"),
         (1, "380501234567", "UA", "380501234567"),
         (1, "49301234567", "UA", "49301234567"),
         (1, "0501234567", "UA", "380501234567"),  # not international, whatever it says
@@ -232,6 +387,25 @@ def test_sources(ton: int, address: str, source: str | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("ton", "address", "source"),
+    [
+        (2, "0441234567", "380441234567"),
+        (2, "441234567", "380441234567"),
+        (0, "0441234567", "380441234567"),
+        (0, "441234567", "441234567"),  # might be anything
+        (1, "441234567890", "441234567890"),
+        (2, "1234", "1234"),
+        (5, "0441234567", "0441234567"),
+        (2, "ACME", "ACME"),
+    ],
+)
+def test_sources_of_a_region(ton: int, address: str, source: str) -> None:
+    message = taken(region="UA", source_addr_ton=ton, source_addr=address)
+    assert message.source == source
+    assert message.native["source"] == (ton, 0, address)
+
+
+@pytest.mark.parametrize(
     ("registered_delivery", "wanted"),
     [(0, ReportOn.NEVER), (1, ReportOn.FINAL), (2, ReportOn.FAILURE), (3, ReportOn.SUCCESS), (0x11, ReportOn.FINAL)],
 )
@@ -239,14 +413,56 @@ def test_registered_delivery(registered_delivery: int, wanted: ReportOn) -> None
     assert taken(registered_delivery=registered_delivery).report_on is wanted
 
 
-@pytest.mark.parametrize("esm_class", [0x01, 0x03, 0x08])
+@pytest.mark.parametrize("registered_delivery", range(256))
+def test_bits_of_registered_delivery(registered_delivery: int) -> None:
+    """Other bits, which clients fill with anything, are passed over."""
+    assert taken(registered_delivery=registered_delivery).intermediate == bool(registered_delivery & 0x10)
+
+
+@pytest.mark.parametrize("esm_class", [mode | kind | 0x80 for mode in range(4) for kind in (0x00, 0x08, 0x10)])
 def test_modes_and_types_that_clients_always_send(esm_class: int) -> None:
     assert taken(esm_class=esm_class).text == "hello"
 
 
-def test_what_is_kept_for_the_receipt() -> None:
-    message = taken(tlvs=((Tag.USER_MESSAGE_REFERENCE, b"\x12\x34"), (0x1400, b"vendor")))
-    assert message.native["user_message_reference"] == b"\x12\x34"
+@pytest.mark.parametrize("kind", [kind for kind in range(0, 0x40, 4) if kind not in (0x00, 0x08, 0x10)])
+def test_types_that_no_client_submits(kind: int) -> None:
+    refusal = refused(esm_class=kind)
+    assert (status_of(refusal), refusal.reason) == (Status.RINVESMCLASS, Reason.UNSUPPORTED)
+
+
+def test_what_is_kept() -> None:
+    tlvs = (
+        (Tag.USER_MESSAGE_REFERENCE, b"\x12\x34"),
+        (Tag.LANGUAGE_INDICATOR, b"\1"),
+        (Tag.CALLBACK_NUM, b"\1\1\0123"),
+        (Tag.CALLBACK_NUM, b"\1\1\0456"),
+        (Tag.PRIVACY_INDICATOR, b"\2"),
+        (Tag.MORE_MESSAGES_TO_SEND, b"\1"),
+        (0x1400, b"vendor"),
+        (Tag.MESSAGE_PAYLOAD, b"a"),
+    )
+    message = taken(
+        service_type="WAP", protocol_id=0x7F, data_coding=0xF1, esm_class=0x83, short_message=b"", tlvs=tlvs
+    )
+    assert message.native == {
+        "source": (5, 0, "ACME"),
+        "destination": (1, 1, "380501234567"),
+        "service_type": "WAP",
+        "protocol_id": 0x7F,
+        "data_coding": 0xF1,
+        "esm_class": 0x83,
+        "user_message_reference": b"\x12\x34",
+        "tlvs": list(tlvs[1:-1]),
+    }
+    assert message_from_bytes(pack(message)).native["tlvs"] == [[int(tag), value] for tag, value in tlvs[1:-1]]
+
+
+def test_what_is_kept_is_bounded() -> None:
+    tlvs = ((0x1400, bytes(1000)), (0x1401, bytes(21)), (0x1402, bytes(20)), (0x1403, b""))
+    assert taken(tlvs=tlvs).native["tlvs"] == [tlvs[0]]
+    assert taken(tlvs=tlvs[:1] + tlvs[3:]).native["tlvs"] == [tlvs[0], tlvs[3]]
+    # A payload takes none of the room.
+    assert taken(short_message=b"", tlvs=((Tag.MESSAGE_PAYLOAD, b"a" * 2000), tlvs[1])).native["tlvs"] == [tlvs[1]]
 
 
 @pytest.mark.parametrize("priority", range(4))
@@ -310,7 +526,7 @@ _string = st.text(st.characters(min_codepoint=1, max_codepoint=255), max_size=20
             ).map(tuple),
         },
     ),
-    alphabet=st.sampled_from(["gsm7", "latin1", "ascii", "utf8", "cp1252"]),
+    alphabet=st.sampled_from(["gsm7", PACKED, "latin1", "ascii", "utf8", "cp1252"]),
     region=st.sampled_from([None, "UA", "US"]),
 )
 def test_any_submit_sm_is_a_message_or_a_refusal(fields: dict[str, Any], alphabet: str, region: str | None) -> None:

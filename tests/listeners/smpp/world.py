@@ -24,8 +24,10 @@ from bridge.store.sqlite import SqliteStore
 
 def account(name: str = "acme", **settings: Any) -> Account:
     """An account whose system_id is its name."""
-    password = SecretStr(settings.pop("password", "secret"))
-    return Account(name=name, settings=SmppAccount(**{"system_id": name, "password": password, **settings}))
+    password = settings.pop("password", "secret")
+    sides = {key: settings.pop(key) for key in ("networks", "paced") if key in settings}
+    secret = None if password is None else SecretStr(password)
+    return Account(name=name, settings=SmppAccount(**{"system_id": name, "password": secret, **settings}), **sides)
 
 
 class Ledger:
@@ -52,6 +54,9 @@ class Ledger:
             return [self.refusal for _ in messages], None
         self.taken.extend(messages)
         return [None for _ in messages], asyncio.ensure_future(self._commit())
+
+    def room(self, account: str) -> tuple[int, float]:
+        return 1000, 0.0
 
     async def _commit(self) -> None:
         if self.held is not None:

@@ -3,11 +3,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+from ipaddress import ip_network
 from typing import Any
 
+import msgspec
 import pytest
 import uvloop
 
+from bridge.listeners.passwords import Passwords
 from bridge.listeners.smtp.server import SmtpServer
 from bridge.listeners.smtp.settings import SmtpListener
 
@@ -102,14 +105,11 @@ async def test_what_clients_type_is_not_logged(serve: Any, connect: Any, caplog:
 def test_starttls_under_uvloop(
     ledger: Any, account: Any, certificate: tuple[str, str], trusting: ssl.SSLContext
 ) -> None:
-    class Known:
-        async def verify(self, given: str, secret: Any) -> bool:
-            return given == secret.get_secret_value()
-
     async def talk() -> str:
+        passwords = Passwords()
         tls = {"certificate": certificate[0], "key": certificate[1]}
         server = SmtpServer(
-            SmtpListener(listen="127.0.0.1:0", domain="sms.example", tls=tls), [account()], ledger, Known()
+            SmtpListener(listen="127.0.0.1:0", domain="sms.example", tls=tls), [account()], ledger, passwords
         )
         await server.start()
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
@@ -125,9 +125,66 @@ def test_starttls_under_uvloop(
         replies = await reader.read()
         transport.close()
         await server.stop()
+        passwords.close()
         return replies.decode()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         replies = runner.run(talk())
     assert "250 2.0.0 Ok: queued as 1\r\n221 " in replies
     assert ledger.taken[0].text == "hello"
+
+
+# --- who may connect, and log in
+
+
+async def test_networks_of_a_listener(serve: Any, connect: Any) -> None:
+    assert (await (await connect(await serve(networks=["127.0.0.0/8"]))).reply()).startswith("220 ")
+    stranger = await connect(await serve(networks=["10.0.0.0/8"]))
+    assert (await stranger.reply()).startswith("554 5.7.1 ")
+    assert await stranger.reply() == ""
+
+
+async def test_connections_from_one_address(serve: Any, connect: Any) -> None:
+    server = await serve(max_per_address=1)
+    first = await connect(server)
+    await first.reply()
+    assert (await (await connect(server)).reply()).startswith("421 4.3.2 ")
+    await first.say("QUIT")
+    assert await first.reply() == ""
+    assert (await (await connect(server)).reply()).startswith("220 ")
+
+
+async def test_networks_of_an_account(serve: Any, connect: Any, account: Any) -> None:
+    elsewhere = msgspec.structs.replace(account(), networks=[ip_network("192.0.2.7")])
+    server = await serve([elsewhere], proxy=["127.0.0.1"])
+    for source, reply in (("192.0.2.7", "235 "), ("192.0.2.8", "535 5.7.8 ")):
+        client = await connect(server)
+        client.writer.write(f"PROXY TCP4 {source} 127.0.0.1 5 6\r\n".encode())
+        assert (await client.reply()).startswith("220 ")
+        await client.say("EHLO client.example")
+        assert (await client.say("AUTH PLAIN AGFjbWUAc2VjcmV0")).startswith(reply)
+
+
+async def test_a_header_where_none_is_taken(serve: Any, connect: Any) -> None:
+    client = await connect(await serve(proxy=["10.0.0.0/8"]))
+    await client.reply()
+    assert (await client.say("PROXY TCP4 192.0.2.7 127.0.0.1 5 6")).startswith("421 4.7.0 ")
+    assert await client.reply() == ""
+
+
+async def test_guessing_closes_the_door(serve: Any, connect: Any) -> None:
+    server = await serve(max_auth_failures=100)
+    client = await connect(server)
+    await client.reply()
+    await client.say("EHLO client.example")
+    for _ in range(10):
+        assert (await client.say("AUTH PLAIN AGFjbWUAd3Jvbmc=")).startswith("535 5.7.8 ")
+    assert (await client.say("AUTH PLAIN AGFjbWUAc2VjcmV0")).startswith("454 4.7.0 ")
+
+
+async def test_a_certificate_is_renewed(
+    serve: Any, connect: Any, certificate: tuple[str, str], trusting: ssl.SSLContext
+) -> None:
+    server = await serve(tls={"certificate": certificate[0], "key": certificate[1]}, mode="implicit")
+    server.renew_tls()
+    assert (await (await connect(server, trusting)).reply()).startswith("220 ")

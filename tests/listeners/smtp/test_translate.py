@@ -317,5 +317,13 @@ def test_inbound_message_of_an_alphanumeric_sender() -> None:
     assert mail["X"] is None
 
 
+def test_inbound_message_that_is_not_text() -> None:
+    inbound = Inbound(source="447700900001", destination="447700900999", binary=b"\0\xff", udh=b"\1\2")
+    thing = Owed(account="acme", listener="smtp", created_at=NOW, due_at=NOW, known_id=9, owed_id=4, inbound=inbound)
+    _, _, mail = written(thing, "it@acme.example")
+    (attached,) = mail.iter_attachments()
+    assert (attached.get_content_type(), attached.get_content()) == ("application/octet-stream", b"\1\2\0\xff")
+
+
 def test_inbound_message_without_a_mailbox() -> None:
     assert mail_from_owed(owed_inbound("447700900001", "x"), MAIL, "sms.example", NOW) is None

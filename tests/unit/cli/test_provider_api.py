@@ -14,8 +14,8 @@ from click.testing import Result
 from flows.smsc_server import SmscServer
 from typer.testing import CliRunner
 
+from bridge import providers
 from bridge.cli.provider_api import add_to
-from bridge.providers import known
 
 KEY, TOKEN, CALLBACK = "k3y-s3cret", "t0ken-s3cret", "c4llback-s3cret"
 TO = "+380501234567"
@@ -66,7 +66,7 @@ async def test_list_names_providers_and_types(config: Path) -> None:
     assert done.exit_code == 0
     rows = [line.split()[:2] for line in done.stdout.splitlines()]
     assert rows[1:4] == [["down", "smscentre"], ["smsc", "smscentre"], ["virtual", "virtual"]]
-    assert f"types: {', '.join(known())}" in done.stdout
+    assert f"types: {', '.join(providers.known())}" in done.stdout
 
 
 async def test_show_hides_secrets_and_tells_where_we_are_called(config: Path, smsc: SmscServer) -> None:

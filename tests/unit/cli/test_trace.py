@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -14,7 +15,8 @@ from flows.bridges import Bridge
 from typer.testing import CliRunner
 
 from bridge.cli.clients import Order, Taken, over_http, over_smpp
-from bridge.cli.trace import describe, trace
+from bridge.cli.trace import content_of, describe, trace
+from bridge.message import Content, Message
 
 CONFIG = """
 listeners: {smpp: [{listen: 127.0.0.1:0}], http: [{listen: 127.0.0.1:0}]}
@@ -124,6 +126,22 @@ def test_configuration_that_is_not_there_is_2(tmp_path: Path) -> None:
     done = run("1", "--config", str(tmp_path / "none.yaml"))
     assert done.exit_code == 2
     assert "cannot be read" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("fields", "masked", "shown"),
+    [
+        ({"text": "hello"}, "5 characters", "hello"),
+        ({"binary": b"123"}, "3 octets", "3 octets"),
+        ({"content": Content(kind="photo", url="https://example.com/a.png")}, "photo", "photo"),
+        ({"content": Content(kind="photo"), "text": "look"}, "photo, 4 characters", "photo, look"),
+    ],
+)
+def test_content_is_told(fields: dict[str, Any], masked: str, shown: str) -> None:
+    message = Message(
+        message_id=1, account="acme", listener="http", destination="1", accepted_at=0.0, expires_at=1.0, **fields
+    )
+    assert (content_of(message, show=False), content_of(message, show=True)) == (masked, shown)
 
 
 async def test_secrets_of_the_configuration_are_not_needed(bridge: Bridge, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from bridge.config.agreement import disagreements
-from bridge.config.problems import written
+from bridge.problems import written
 
 ACCOUNT = {"smpp": {"system_id": "acme", "password": "x"}}
 

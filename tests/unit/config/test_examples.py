@@ -11,9 +11,9 @@ import pytest
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from bridge.config.document import Document
 from bridge.config.loader import load
 from bridge.config.schema import Config
+from bridge.document import Document
 from bridge.providers._contract import ProviderSettings
 
 CONFIG = Path(__file__).parents[3] / "config"
@@ -52,7 +52,8 @@ def groups(value: Any, shown: Any, plain: Any) -> Iterator[Group]:
                 yield from groups(getattr(value, name), shown[key], group.plain.get(key))
     elif isinstance(value, dict):
         for key, item in value.items():
-            yield from groups(item, shown[key], plain[key])
+            if isinstance(item, BaseModel):
+                yield from groups(item, shown[key], plain[key])
     elif isinstance(value, list) and shown and isinstance(shown[0], dict):
         for item, part, rest in zip(value, shown, plain, strict=True):
             yield from groups(item, part, rest)

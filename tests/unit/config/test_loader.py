@@ -114,7 +114,6 @@ limit: {}
         "bridge.yaml:3: listeners.smpp[0].tls.certificate: /nowhere/c cannot be read: No such file or directory",
         "bridge.yaml:3: listeners.smpp[0].tls.key: /nowhere/k cannot be read: No such file or directory",
         f"bridge.yaml:4: listeners.http[0].listen: {taken}",
-        'bridge.yaml:7: accounts.acme.smpp: the key "password" is missing',
         'bridge.yaml:9: accounts.acme.smpp.pasword: unknown key; did you mean "password"?',
         'bridge.yaml:10: accounts.acme.smpp.alphabet: not a valid word; did you mean "latin1"?',
         "bridge.yaml:12: accounts.acme.rate: written twice, first in line 11",
@@ -253,6 +252,21 @@ def test_smtp_listener_where_nobody_can_log_in_is_a_warning(write: Write, more: 
     assert [warning.partition(": ")[0] for warning in found] == (["bridge.yaml:5"] if warned else [])
 
 
+@pytest.mark.parametrize("asks", [False, True])
+def test_account_with_a_certificate_that_nobody_asks_for_is_a_warning(
+    write: Write, asks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parent)
+    tls = "tls: {certificate: tls/cert.pem, key: tls/key.pem, client_ca: tls/cert.pem}"
+    text = GOOD.replace('password: "${env:ACME_PASSWORD}"', "certificate: {subject: CN=acme}")
+    listen = next(line for line in text.splitlines() if "listen:" in line)
+    path = write(text.replace(listen, listen.replace("}", f", {tls}}}")) if asks else text)
+    found = [each for each in warnings(load(path, env=ENV), path) if "certificate" in each]
+    assert [each.partition(": no smpp listener")[0] for each in found] == (
+        [] if asks else ["bridge.yaml:7: accounts.acme.smpp.certificate"]
+    )
+
+
 @pytest.mark.parametrize(
     ("old", "more", "told"),
     [
@@ -303,3 +317,57 @@ def test_plain_secret_that_everybody_may_read_is_a_warning(
         if warned
         else []
     )
+
+
+# --- a user's own providers ---------------------------------------------------------------------------------------
+
+DECLARATION = """\
+about: Acme
+documents: https://acme.example
+settings: {base_url: url, key: secret}
+send: {url: "{settings.base_url}", json: {to: "{to}", text: "{text}"}}
+answer: {ref: id}
+"""
+OWN = GOOD.replace(
+    "providers:\n",
+    "provider_paths: [PATH]\nproviders:\n  own: {type: acme, base_url: https://a.example, key: k3y-s3cret}\n",
+)
+
+
+def test_provider_of_one_s_own_is_loaded(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "acme.yaml").write_text(DECLARATION)
+    config = load(write(OWN.replace("PATH", str(tmp_path))), env=ENV)
+    assert config.providers["own"].type == "acme"
+    assert "k3y-s3cret" not in repr(config.providers["own"])
+
+
+@pytest.mark.parametrize(
+    ("declaration", "old", "new", "told"),
+    [
+        (DECLARATION, "key: k3y", "kye: k3y", 'bridge.yaml:10: providers.own.kye: unknown key; did you mean "key"?'),
+        (DECLARATION, "type: acme", "type: acm", 'bridge.yaml:10: providers.own.type: no provider type is called "acm"'),
+        (
+            DECLARATION.replace("{to}", "{too}"),
+            "",
+            "",
+            'bridge.yaml:10: providers.own.type: acme.yaml:4: send.json.to: no variable is called "too"; did you mean "to"?',
+        ),
+        (
+            DECLARATION.replace("ref: id", "rfe: id"),
+            "",
+            "",
+            'bridge.yaml:10: providers.own.type: acme.yaml:5: answer.rfe: unknown key; did you mean "ref"?',
+        ),
+    ],
+)
+def test_problem_with_one_s_own_is_told(
+    write: Write, tmp_path: Path, declaration: str, old: str, new: str, told: str
+) -> None:
+    (tmp_path / "acme.yaml").write_text(declaration)
+    found = problems(write(OWN.replace("PATH", str(tmp_path)).replace(old, new)))
+    assert any(problem.startswith(told) for problem in found), found
+
+
+def test_directory_that_is_not_there_is_told(write: Write, tmp_path: Path) -> None:
+    found = problems(write(OWN.replace("PATH", str(tmp_path / "gone"))))
+    assert f"bridge.yaml:8: provider_paths[0]: there is no directory {tmp_path / 'gone'}" in found

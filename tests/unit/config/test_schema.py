@@ -72,6 +72,13 @@ def test_public_url_is_a_web_address(url: str) -> None:
         ({}, "accounts.acme", "at least one of smpp, smtp and http"),
         ({"smpp": SMPP, "burst": 5}, "accounts.acme", "a burst needs a rate"),
         ({"smpp": SMPP, "rate": "5/s", "burst": 0}, "accounts.acme.burst", "greater than or equal to 1"),
+        ({"smpp": SMPP, "over_rate": "pace"}, "accounts.acme", "over_rate: pace needs a rate"),
+        ({"smpp": SMPP, "over_rate": "wait"}, "accounts.acme.over_rate", "'reject' or 'pace'"),
+        ({"smpp": SMPP, "quota": {}}, "accounts.acme.quota", "needs a day or a month"),
+        ({"smpp": SMPP, "quota": {"day": 1, "timezone": "x"}}, "accounts.acme.quota.timezone", "such as UTC"),
+        ({"smpp": SMPP, "networks": []}, "accounts.acme.networks", "at least 1 item"),
+        ({"smpp": SMPP, "networks": ["10.0.0.1/8"]}, "accounts.acme.networks.0", "10.0.0.0/8, not 10.0.0.1/8"),
+        ({"smpp": {"system_id": "acme"}}, "accounts.acme.smpp", "a password, a certificate, or both"),
         ({"smpp": SMPP, "region": "ua"}, "accounts.acme.region", "ISO 3166"),
         ({"smpp": SMPP, "region": "XX"}, "accounts.acme.region", "ISO 3166"),
         ({"smpp": SMPP, "max_parts": 256}, "accounts.acme.max_parts", "less than or equal to 255"),
@@ -161,7 +168,7 @@ def test_json_schema_is_fresh() -> None:
 def test_json_schema_knows_every_provider_and_how_values_are_written() -> None:
     schema = json.loads(json_schema())
     [provider] = schema["properties"]["providers"]["patternProperties"].values()
-    assert provider["properties"]["type"]["enum"] == providers.known()
+    assert provider["properties"]["type"]["anyOf"][0]["enum"] == providers.known()
     assert [branch["if"]["properties"]["type"]["const"] for branch in provider["allOf"]] == providers.known()
     account = schema["$defs"]["Account"]
     assert account["additionalProperties"] is False

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
+from unit.desk import Limits
 from unit.world import Api, Clock, Store, api_served, store_at
 
 from bridge.dispatch.lane import Lane
@@ -17,7 +17,7 @@ from bridge.providers._contract import Provider
 from bridge.routing.rules import Route, Router
 from bridge.transport import Transport
 
-ACCOUNTS = {"acme": SimpleNamespace(rate=None, burst=None, parts_timeout=60.0, max_parts=10)}
+ACCOUNTS = {"acme": Limits(max_parts=10)}
 
 
 class Dispatch:

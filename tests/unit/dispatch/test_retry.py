@@ -26,6 +26,12 @@ def queued(*plan: str, **keys: Any) -> Queued:
     return Queued(**values | keys)
 
 
+def test_message_that_may_have_arrived_is_looked_for_as_the_provider_calls_it() -> None:
+    held = settle(queued(), Unsure(provider_ref="7:380"), NOW, 0.5, policy())
+    assert (held.stage, held.provider_ref, held.event["provider_ref"]) == (Stage.SENT, "7:380", "7:380")
+    assert "provider_ref" not in settle(queued(), Unsure(), NOW, 0.5, policy()).event
+
+
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_ends_in_a_final_state_that_is_no_success(reason: Reason) -> None:
     assert failed_state(reason).final

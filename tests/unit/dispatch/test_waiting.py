@@ -30,7 +30,9 @@ def ids(of: list[Queued]) -> list[int]:
 
 def left(of: Waiting) -> list[int]:
     """What may leave, in its order, all taken."""
-    assert [one.message.message_id for one in of] == (taken := [of.pop().message.message_id for _ in range(len(of))])
+    shown = ids(list(of))
+    taken = [of.pop().message.message_id for _ in range(len(of))]
+    assert shown == taken
     with pytest.raises(IndexError):
         of.pop()
     return taken

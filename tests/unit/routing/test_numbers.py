@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.routing.numbers import NumberError, normalise, source_of
+from bridge.routing.numbers import NumberError, national_source, normalise, source_of
 
 
 @pytest.mark.parametrize(
@@ -193,3 +193,22 @@ def test_a_sender_that_was_taken_is_taken_as_it_is(text: str) -> None:
         return
     assert 1 <= len(source) <= 15
     assert source_of(source) == source
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "source"),
+    [
+        ("0441234567", "UA", "380441234567"),
+        ("44 123 45 67", "UA", "380441234567"),
+        ("380441234567", "UA", "380441234567"),
+        ("011380441234567", "US", "380441234567"),
+        ("00380441234567", "DE", "380441234567"),
+        ("8 912 345-67-89", "RU", "79123456789"),
+        ("1234", "UA", None),
+        ("Acme", "UA", None),
+        ("0001", "UA", None),
+        ("", "UA", None),
+    ],
+)
+def test_senders_as_they_are_dialled_in_a_region(text: str, region: str, source: str | None) -> None:
+    assert national_source(text, region) == source

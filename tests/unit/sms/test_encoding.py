@@ -8,20 +8,25 @@ from hypothesis import strategies as st
 
 from bridge.sms.encoding import (
     BINARY,
+    PACKED,
     Coding,
     TextError,
     best_alphabet,
     coding_of,
     data_coding_of,
     decode,
+    delivered_alphabet,
     encode,
     national_alphabet,
 )
 
+DEFAULTS = ["gsm7", PACKED, "latin1", "ascii", "utf8", "cp1252"]
 SAMPLES = [
     ("gsm7", "@ 5 €", "00203520" + "1b65"),
     ("gsm7-1-0", "ışık", "071d076b"),
     ("gsm7-0-2", "ç", "1b09"),
+    (PACKED, "hellohello", "e8329bfd4697d9ec37"),
+    (PACKED, "é", "05"),
     ("latin1", "née", "6ee965"),
     ("ascii", "a_$@", "615f2440"),
     ("utf8", "є😀", "d194f09f9880"),
@@ -160,7 +165,7 @@ SMPP_TABLE = {
 }
 
 
-@pytest.mark.parametrize("default", ["gsm7", "latin1", "ascii", "utf8", "cp1252"])
+@pytest.mark.parametrize("default", DEFAULTS)
 def test_coding_zero_is_the_accounts_default(default: str) -> None:
     assert coding_of(0, default) == Coding(default, False, None)
 
@@ -217,6 +222,22 @@ def test_from_sixteen_up_holds_the_table_of_gsm(data_coding: int, coding: Coding
     assert coding_of(data_coding, "latin1") == coding
 
 
+@pytest.mark.parametrize(
+    ("data_coding", "coding"),
+    [
+        (0x00, Coding(PACKED)),
+        (0x10, Coding(PACKED, True, 0)),
+        (0xC8, Coding(PACKED)),
+        (0xF1, Coding(PACKED, False, 1)),
+        (0xF5, Coding(BINARY, False, 1)),
+        (0x08, Coding("ucs2")),
+        (0x01, Coding("ascii")),
+    ],
+)
+def test_who_packs_gsm_7_bit_packs_it_everywhere(data_coding: int, coding: Coding) -> None:
+    assert coding_of(data_coding, PACKED) == coding
+
+
 @pytest.mark.parametrize("data_coding", [0x20, 0x31, 0x38, 0x60, 0x7F])
 def test_compressed_text_is_refused(data_coding: int) -> None:
     with pytest.raises(TextError, match="compressed"):
@@ -254,3 +275,35 @@ def test_national_tables_are_named_in_the_header_and_not_in_the_data_coding() ->
 def test_what_no_data_coding_says(alphabet: str, flash: bool) -> None:
     with pytest.raises(TextError, match=f"no data_coding says {alphabet}"):
         data_coding_of(alphabet, flash)
+
+
+# --- towards a client that reads data_coding 0 in its own alphabet
+
+
+@pytest.mark.parametrize(
+    ("text", "default", "alphabet", "data_coding"),
+    [
+        ("5 €", "gsm7", "gsm7", 0),
+        ("жук", "gsm7", "ucs2", 8),
+        ("5 €", PACKED, PACKED, 0),
+        ("жук", PACKED, "ucs2", 8),
+        ("hello", "latin1", "gsm7", 0),
+        ("née @", "latin1", "latin1", 0),
+        ("5 €", "latin1", "ucs2", 8),
+        ("5 €", "cp1252", "cp1252", 0),
+        ("a_b", "ascii", "ascii", 0),
+        ("née", "ascii", "ucs2", 8),
+        ("жук", "utf8", "utf8", 0),
+    ],
+)
+def test_what_carries_a_text_to_a_client(text: str, default: str, alphabet: str, data_coding: int) -> None:
+    assert delivered_alphabet(text, default) == alphabet
+    assert data_coding_of(alphabet, default=default) == data_coding
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=40), st.sampled_from(DEFAULTS))
+def test_a_client_reads_what_was_meant(text: str, default: str) -> None:
+    text = text.lstrip("\ufeff\ufffe").rstrip("@\r")
+    alphabet = delivered_alphabet(text, default)
+    read = coding_of(data_coding_of(alphabet, default=default), default).alphabet
+    assert decode(encode(text, alphabet), read) == text

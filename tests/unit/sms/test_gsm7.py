@@ -18,6 +18,7 @@ def repertoire(locking: int, single: int) -> str:
     return "".join(sorted({*LOCKING[locking], *SINGLE[single]} - {HOLE, ESC}))
 
 
+FILL = st.integers(0, 6)
 DEFAULT_TEXT = st.text(alphabet=repertoire(0, 0))
 
 
@@ -204,3 +205,42 @@ def test_packing_refuses_what_is_not_a_septet_and_unpacking_what_is_not_there() 
         gsm7.unpack(b"a", 2)
     with pytest.raises(TextError):
         gsm7.unpack(b"a", 1, 2)
+
+
+# --- packed, and nobody says how many
+
+
+@pytest.mark.parametrize(
+    ("septets", "packed"),
+    [
+        ("", ""),
+        ("a", "61"),
+        ("aaaaaaa", "e170381c0e871b"),  # seven spare bits: a CR
+        ("aaaaaaaa", "e170381c0e87c3"),
+    ],
+)
+def test_packing_without_a_count(septets: str, packed: str) -> None:
+    assert gsm7.pack_text(septets.encode()) == bytes.fromhex(packed)
+    assert gsm7.unpack_text(bytes.fromhex(packed)) == septets.encode()
+
+
+def test_spare_bits_that_a_client_left_zero_are_no_at_sign() -> None:
+    packed = gsm7.pack(b"aaaaaaa")
+    assert gsm7.unpack_text(packed) == b"aaaaaaa"
+    assert gsm7.unpack_text(packed, more=True) == b"aaaaaaa\0"
+    assert gsm7.unpack_text(gsm7.pack_text(b"aaaaaaa"), more=True) == b"aaaaaaa"
+    assert gsm7.unpack_text(gsm7.pack(b"aaaaaa\0")) == b"aaaaaa\0"  # no spare bits to be taken for one
+
+
+@given(st.lists(st.integers(0, 127)).map(bytes).filter(lambda septets: septets[-1:] not in (b"\0", b"\r")), FILL)
+def test_packing_without_a_count_survives(septets: bytes, fill: int) -> None:
+    assert gsm7.unpack_text(gsm7.pack_text(septets, fill), fill) == septets
+
+
+@given(st.binary(), FILL)
+def test_any_octets_are_some_septets(octets: bytes, fill: int) -> None:
+    every = gsm7.unpack(octets, max(8 * len(octets) - fill, 0) // 7, fill) if octets else b""
+    for more in (False, True):
+        some = gsm7.unpack_text(octets, fill, more=more)
+        assert some in (every, every[:-1])
+        assert every[len(some) :] in (b"", b"\r", b"" if more else b"\0")

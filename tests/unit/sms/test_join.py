@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bridge.message import Segment
 from bridge.sms.encoding import TextError, encode
-from bridge.sms.join import join, missing
+from bridge.sms.join import GAP, join, join_gapped
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,53 @@ def test_segments_of_messages_can_be_joined() -> None:
     assert join(segments) == "€"
 
 
+# --- some never came
+
+
 @pytest.mark.parametrize(
-    ("numbers", "total", "expected"),
-    [([], 3, (1, 2, 3)), ([2], 3, (1, 3)), ([3, 1, 2], 3, ()), ([1, 1], 2, (2,)), ([9], 1, (1,))],
+    ("pieces", "total", "text"),
+    [
+        ([Piece(1, b"a"), Piece(3, b"c")], 3, "a(...)c"),
+        ([Piece(2, b"b")], 3, "(...)b(...)"),
+        ([Piece(5, b"e"), Piece(1, b"a"), Piece(2, b"b")], 6, "ab(...)e(...)"),
+        ([Piece(1, b"a"), Piece(2, b"b")], 2, "ab"),
+        # Half a character beside a gap is dropped, inside a run it is healed.
+        ([Piece(1, b"5 \x1b"), Piece(3, b"!")], 3, "5 (...)!"),
+        ([Piece(1, b"5 \x1b\x1b"), Piece(3, b"!")], 3, "5  (...)!"),
+        ([Piece(1, b"5 \x1b"), Piece(2, b"e")], 3, "5 €(...)"),
+        ([Piece(1, b"5 \x1b")], 1, "5  "),  # nothing is missing: the end of the text
+        ([Piece(1, b"\x00a\xd8\x3d", "ucs2"), Piece(3, b"\xde\x00\x00b", "ucs2")], 3, "a(...)b"),
+        ([Piece(1, b"\x00a\x00", "ucs2"), Piece(3, b"b\x00c", "ucs2")], 3, "a(...)c"),
+        ([Piece(2, b"", "ucs2")], 3, "(...)(...)"),
+        ([Piece(1, b"a\xe2\x82", "utf8"), Piece(3, b"\xacb", "utf8")], 3, "a(...)b"),
+        ([Piece(1, b"\x1b\x1b", "gsm7-1-1")], 2, " (...)"),
+    ],
 )
-def test_missing_numbers(numbers: list[int], total: int, expected: tuple[int, ...]) -> None:
-    assert missing(numbers, total) == expected
+def test_gaps_are_marked(pieces: list[Piece], total: int, text: str) -> None:
+    assert join_gapped(pieces, total) == text
+
+
+def test_the_mark_of_a_gap_makes_no_text_longer() -> None:
+    assert len(encode(GAP, "gsm7")) == len(GAP)
+
+
+def test_octets_beside_a_gap_that_are_not_text_are_refused() -> None:
+    with pytest.raises(TextError, match="0xE9 at 1"):
+        join_gapped([Piece(1, b"b\xe9")], 2)
+
+
+@given(
+    st.sampled_from(["gsm7", "ucs2", "utf8"]),
+    st.text(alphabet="ab€[😀", min_size=1),
+    st.integers(1, 7),
+    st.sets(st.integers(1, 40)),
+)
+def test_whatever_came_is_read_and_nothing_is_made_up(alphabet: str, text: str, size: int, lost: set[int]) -> None:
+    text = text.replace("😀", "[") if alphabet == "gsm7" else text
+    pieces = torn(encode(text, alphabet), size, alphabet)
+    there = [piece for piece in pieces if piece.number not in lost]
+    shown = join_gapped(there, len(pieces))
+    if len(there) == len(pieces):
+        assert shown == text
+    elif alphabet == "utf8" or (alphabet == "ucs2" and size % 2 == 0):
+        assert set(shown) <= {*text, *GAP}

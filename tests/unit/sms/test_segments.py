@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.sms.encoding import BINARY, TextError, decode
+from bridge.sms.encoding import BINARY, PACKED, TextError, decode
+from bridge.sms.gsm7 import fill_bits, unpack_text
 from bridge.sms.join import join
 from bridge.sms.segments import (
     CONCAT8,
     CONCAT16,
     LOCKING_SHIFT,
+    PORTS16,
     SINGLE_SHIFT,
     Concat,
     Element,
@@ -24,7 +26,10 @@ from bridge.sms.segments import (
     concat_of,
     count_parts,
     element_of,
+    kept_udh,
+    merge_udh,
     parse_udh,
+    ports_of,
     split,
 )
 from bridge.sms.tables import ESCAPE, LOCKING, SINGLE
@@ -183,9 +188,69 @@ def test_what_fits_beside_a_header(header: int, gsm7: int, octets: int, ucs2: in
     assert capacity("ucs2", header) == 2 * ucs2
 
 
-def test_texts_of_unequal_characters_are_not_cut() -> None:
-    with pytest.raises(TextError, match="text in utf8 is not cut"):
-        split("a", "utf8")
+@pytest.mark.parametrize("alphabet", ["euc-kr", "iso-2022-jp"])
+def test_texts_of_unequal_characters_are_not_cut(alphabet: str) -> None:
+    with pytest.raises(TextError, match=f"text in {alphabet} is not cut"):
+        split("a", alphabet)
+
+
+@given(st.text(alphabet="aé€😀", max_size=400))
+def test_no_sequence_of_utf8_is_cut(text: str) -> None:
+    cuts = split(text, "utf8")
+    assert "".join(cut.octets.decode() for cut in cuts) == text
+    assert all(len(cut.octets) <= (140 if len(cuts) == 1 else 134) for cut in cuts)
+
+
+@given(st.text(alphabet="ab€[ñ", max_size=700), st.sampled_from([6, 7]))
+def test_packed_septets_begin_after_the_header(text: str, header_octets: int) -> None:
+    cuts = split(text, PACKED, header_octets)
+    fill = fill_bits(header_octets) if len(cuts) > 1 else 0
+    assert {cut.alphabet for cut in cuts} == {PACKED}
+    assert all(len(cut.octets) <= 140 - (header_octets if len(cuts) > 1 else 0) for cut in cuts)
+    assert "".join(decode(unpack_text(cut.octets, fill), "gsm7") for cut in cuts) == text
+
+
+# --- what is left of headers
+
+
+@pytest.mark.parametrize(
+    ("elements", "alphabet", "kept"),
+    [
+        ([(CONCAT8, "010201")], "gsm7", None),
+        ([(CONCAT8, "010201"), (PORTS16, "15820000")], "gsm7", [(PORTS16, "15820000")]),
+        ([(CONCAT16, "00010201"), (SINGLE_SHIFT, "01"), (0x0A, "000410")], "ucs2", None),
+        ([(CONCAT16, "00010201"), (0x0A, "000410"), (0x70, "")], BINARY, [(0x0A, "000410"), (0x70, "")]),
+        ([(0x04, "0102"), (0x09, ""), (0x20, "05"), (0x7F, "")], "gsm7", [(4, "0102"), (9, ""), (32, "05"), (127, "")]),
+        ([], BINARY, None),
+    ],
+)
+def test_what_is_kept_of_a_header(
+    elements: list[tuple[int, str]], alphabet: str, kept: list[tuple[int, str]] | None
+) -> None:
+    built = None if kept is None else build_udh(Element(identifier, bytes.fromhex(data)) for identifier, data in kept)
+    assert kept_udh([Element(identifier, bytes.fromhex(data)) for identifier, data in elements], alphabet) == built
+
+
+def test_ports() -> None:
+    assert ports_of(2948, 9200) == Element(PORTS16, b"\x0b\x84\x23\xf0")
+
+
+def test_headers_become_one() -> None:
+    one, other = Element(PORTS16, bytes(4)), Element(0x70, b"\x01")
+    assert merge_udh([None, build_udh([one]), build_udh([other, one]), None]) == build_udh([one, other])
+    assert merge_udh([None, None]) is None
+
+
+@given(st.lists(st.none() | ELEMENTS.map(build_udh), max_size=4))
+def test_one_header_has_room_whatever_it_is_made_of(headers: list[bytes | None]) -> None:
+    merged = merge_udh(headers)
+    there = {element for header in headers if header for element in parse_udh(header).elements}
+    elements = parse_udh(merged).elements if merged else ()
+    assert set(elements) <= there
+    assert len(set(elements)) == len(elements)
+    assert len(merged or b"") <= 140
+    if sum(2 + len(element.data) for element in there) < 140:
+        assert set(elements) == there
 
 
 @pytest.mark.parametrize(

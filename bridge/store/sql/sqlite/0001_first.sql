@@ -34,7 +34,7 @@ CREATE TABLE part (
     part_id    INTEGER PRIMARY KEY,
     message_id INTEGER,
     created_at REAL NOT NULL,
-    body       BLOB                         -- msgpack of Message with its segment; NULL once joined
+    body       BLOB                         -- msgpack of Message with its segment; once joined, its mark or NULL
 );
 CREATE INDEX part_waiting ON part (part_id) WHERE message_id IS NULL;
 CREATE INDEX part_message ON part (message_id) WHERE message_id IS NOT NULL;

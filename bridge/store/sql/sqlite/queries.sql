@@ -21,12 +21,33 @@ INSERT INTO shared (known_id, message_id) VALUES (?, ?);
 INSERT INTO part (part_id, created_at, body) VALUES (?, ?, ?);
 
 -- name: join_part
--- A part has become part of a message.
-UPDATE part SET message_id = ?, body = NULL WHERE part_id = ?;
+-- A part has become part of a message; in place of its body stands the mark that recognises it.
+UPDATE part SET message_id = ?, body = ? WHERE part_id = ?;
+
+-- name: joined_parts
+-- Parts of messages, newest first.
+SELECT body, message_id, created_at FROM part WHERE message_id IS NOT NULL ORDER BY part_id DESC LIMIT ?;
 
 -- name: waiting_parts
 -- Parts whose message is not whole.
 SELECT body FROM part WHERE message_id IS NULL ORDER BY part_id;
+
+-- name: usage
+-- What accounts have used of their quotas.
+SELECT account, kind, period, used FROM usage;
+
+-- name: keep_usage
+-- What an account has used of a quota, in the current period.
+INSERT INTO usage (account, kind, period, used) VALUES (?, ?, ?, ?)
+ON CONFLICT (account, kind) DO UPDATE SET period = excluded.period, used = excluded.used;
+
+-- name: joined
+-- A message that parts are to be attached to.
+SELECT body, state, reason FROM message WHERE message_id = ?;
+
+-- name: attach
+-- The message with more parts.
+UPDATE message SET body = ? WHERE message_id = ?;
 
 -- name: begin
 -- An attempt that must not be repeated blindly starts.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bridge.config.problems import hint, written
+from bridge.problems import hint, written
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.config.document import Document, items_at, keys_at, value_at
+from bridge.document import Document, items_at, keys_at, value_at
 
 TEXT = """\
 store: sqlite:x

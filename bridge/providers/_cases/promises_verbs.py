@@ -1,4 +1,7 @@
-"""The promises about the verbs that not every API has: a case shows each one that is there, and none that is not."""
+"""The promises about the verbs that not every API has: a case shows each one that is there, and none that is not.
+
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,10 @@ from decimal import Decimal
 from typing import Any
 
 from msgspec.structs import asdict
-from providers.cases import (
+
+from bridge.message import Inbound
+from bridge.providers import Money, NotSetUp, Provider, Request, Response, Token
+from bridge.providers._cases.making import (
     CALLBACK_URL,
     NOW,
     Subject,
@@ -18,9 +24,6 @@ from providers.cases import (
     sample,
     secrets_of,
 )
-
-from bridge.message import Inbound
-from bridge.providers import Money, NotSetUp, Provider, Request, Response, Token
 
 SINCE = NOW - 3600
 
@@ -40,12 +43,14 @@ def shown(subject: Subject, section: str, asks: Callable[[Provider], object]) ->
 
 
 def same_as(provider: Provider, request: Request | None, case: Mapping[str, Any]) -> None:
+    """The request must be as the case says."""
     assert request is not None, f"{case['name']}: nothing is asked"
     same_request(request, case["request"])
     assert not any(secret in repr(request) for secret in secrets_of(provider.settings)), "a secret shows in repr"
 
 
 def check_inboxes(subject: Subject) -> None:
+    """What is asked for inbound messages, and what came."""
     for case in shown(subject, "inboxes", lambda provider: provider.inbox(SINCE, NOW)):
         provider = made_for(subject, case)
         same_as(provider, provider.inbox(SINCE, NOW), case)
@@ -60,6 +65,7 @@ def check_inboxes(subject: Subject) -> None:
 
 
 def check_balances(subject: Subject) -> None:
+    """What is asked for the balance, and what it is."""
     for case in shown(subject, "balances", lambda provider: provider.balance()):
         provider = made_for(subject, case)
         same_as(provider, provider.balance(), case)
@@ -67,6 +73,7 @@ def check_balances(subject: Subject) -> None:
 
 
 def check_prices(subject: Subject) -> None:
+    """What is asked for a price, and what it is; nothing is sent by it."""
     for case in shown(subject, "prices", lambda provider: provider.price([sample(subject)])):
         provider, attempts = made_for(subject, case), attempts_of(case["messages"])
         request = provider.price(attempts)
@@ -85,6 +92,8 @@ def same_money(money: Money | None, case: Mapping[str, Any]) -> None:
 
 
 def check_setups(subject: Subject) -> None:
+    """The steps by which callbacks are set up."""
+
     def asks(provider: Provider) -> object:
         return None if type(provider).setup is Provider.setup else provider.setup(CALLBACK_URL, [])
 
@@ -100,6 +109,7 @@ def check_setups(subject: Subject) -> None:
 
 
 def said_at_the_end(provider: Provider, answers: list[Response]) -> dict[str, object]:
+    """What is said when there is nothing left to ask."""
     try:
         return {"done": provider.setup(CALLBACK_URL, answers)}
     except NotSetUp as error:
@@ -107,6 +117,7 @@ def said_at_the_end(provider: Provider, answers: list[Response]) -> dict[str, ob
 
 
 def check_logins(subject: Subject) -> None:
+    """What is asked for a token, and how requests carry it."""
     for case in shown(subject, "logins", lambda provider: provider.login()):
         provider = made_for(subject, case)
         same_as(provider, provider.login(), case)

@@ -9,12 +9,14 @@ here needs them, and they can make a small file huge.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from bridge.config.problems import KeyPath, Problem
+from bridge.errors import ConfigError
+from bridge.problems import KeyPath, Problem, written
 
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
 _DECIMAL = re.compile(r"-?[0-9]{1,15}\.[0-9]{1,15}")
@@ -49,6 +51,11 @@ class Document:
             path = path[:-1]
         return self._lines.get(path, 1)
 
+    def tell(self, problems: Iterable[Problem], path: Path) -> list[str]:
+        """Problems of this document, read from `path`, as lines to read: `bridge.yaml:14: a.b: what is wrong`."""
+        lines = sorted((each.line or self.line_of(each.path), written(each.path), each.text) for each in problems)
+        return [": ".join(filter(None, (f"{path.name}:{line}", where, text))) for line, where, text in lines]
+
     def _value(self, node: yaml.Node, path: KeyPath) -> Any:
         if node.tag not in _TAGS and node.tag != f"{_TAG}merge":
             self.problems.append(Problem(path, f"the tag {node.tag.removeprefix(_TAG)} is not supported"))
@@ -79,6 +86,23 @@ class Document:
             self._lines[here] = line
             values[str(key_node.value)] = self._value(value_node, here)
         return values
+
+
+def read(path: Path) -> Document:
+    """What the file says, a group of keys. Raises ConfigError when it cannot be read, or there is nothing to check."""
+    try:
+        document = Document(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError([f"{path.name}:{line}: not UTF-8 text"]) from None
+    if document.data is None and not document.problems:
+        document.problems.append(Problem((), "the file is empty"))
+    if not isinstance(document.data, dict):
+        problems = document.problems or [Problem((), "must be a group of keys and values")]
+        raise ConfigError(document.tell(problems, path))
+    return document
 
 
 def value_at(data: Any, *path: str) -> Any:

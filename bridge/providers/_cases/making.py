@@ -1,21 +1,17 @@
-"""Cases of providers: read from YAML, made into our objects, and compared with what a provider makes of them."""
+"""Cases: made into our objects, and compared with what a provider makes of them.
+
+Pure. What is not as a case says is an AssertionError, which says what it is.
+"""
 
 from __future__ import annotations
 
 import base64
-import importlib
 import json
-import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
-from pathlib import Path
 from typing import Any
-from unittest import mock
 from urllib.parse import parse_qsl, urlencode
 
-import yaml
 from msgspec.structs import asdict
 from pydantic import SecretStr
 
@@ -32,7 +28,6 @@ from bridge.providers import (
     Response,
 )
 
-FOLDER = Path(__file__).parent
 REFERENCES = References("0123456789ab")
 NOW = 1_700_000_000.0
 
@@ -55,6 +50,7 @@ KEYS = {
         *("destination", "text", "source", "binary", "udh", "flash", "content", "valid_s", "deliver_in_s", "attempt"),
     },
 }
+_NOTHING = object()
 KINDS: dict[str, type[Outcome]] = {"accepted": Accepted, "refused": Refused, "retry": Retry, "unsure": Unsure}
 
 
@@ -70,7 +66,11 @@ class Subject:
     cases: dict[str, Any]
 
     def make(self, **more: Any) -> Provider:
-        return self.provider(self.name, self.settings.model_validate(self.cases["settings"] | more), REFERENCES)
+        """The provider with the settings of the cases, changed by `more`."""
+        settings = self.settings.model_validate(self.cases["settings"] | more)
+        provider = self.provider(self.name, settings, REFERENCES)
+        provider.callback_url = CALLBACK_URL
+        return provider
 
     def variants(self) -> Iterator[Subject]:
         """The same provider with the other settings that its cases name."""
@@ -78,44 +78,22 @@ class Subject:
             yield replace(self, cases=self.cases | {"settings": self.cases["settings"] | settings})
 
     def section(self, name: str) -> Any:
+        """One section of the cases, empty when there is none."""
         return self.cases.get(name) or ({} if name in ("codes", "statuses") else [])
-
-
-@cache
-def subject(name: str) -> Subject:
-    """The provider `name` with the cases beside this file."""
-    module = importlib.import_module(f"bridge.providers.{name}")
-    path = FOLDER / f"{name}.yaml"
-    assert path.is_file(), f"provider {name} has no cases: write tests/providers/{name}.yaml"
-    cases = yaml.safe_load(path.read_text())
-    return Subject(name, module.Settings, module.Provider, module.CODES, module.STATES, cases)
-
-
-@contextmanager
-def no_network() -> Iterator[None]:
-    """Any socket or name lookup is an AssertionError."""
-
-    def refuse(*_args: object, **_options: object) -> None:
-        raise AssertionError("a provider opened a socket")
-
-    with (
-        mock.patch.object(socket, "socket", refuse),
-        mock.patch.object(socket, "create_connection", refuse),
-        mock.patch.object(socket, "getaddrinfo", refuse),
-    ):
-        yield
 
 
 # --- from cases to objects, and back ----------------------------------------------------------------------------------
 
 
 def attempts_of(messages: Sequence[Mapping[str, Any]]) -> list[Attempt]:
+    """Attempts of the messages of a case, whose ids are 1, 2, ..."""
     return [attempt_of(case, message_id) for message_id, case in enumerate(messages, 1)]
 
 
 def attempt_of(case: Mapping[str, Any], message_id: int = 1) -> Attempt:
+    """An attempt of one message of a case."""
     assert set(case) <= KEYS["message"], f"unknown keys in a message: {set(case) - KEYS['message']}"
-    octets = {key: base64.b64decode(case[key]) for key in ("binary", "udh") if key in case}
+    octets: dict[str, Any] = {key: base64.b64decode(case[key]) for key in ("binary", "udh") if key in case}
     message = Message(
         message_id=message_id,
         account="acme",
@@ -134,6 +112,7 @@ def attempt_of(case: Mapping[str, Any], message_id: int = 1) -> Attempt:
 
 
 def body_of(case: Mapping[str, Any]) -> bytes:
+    """The body that `json`, `form` or `text` is."""
     if "json" in case:
         return json.dumps(case["json"]).encode()
     if "form" in case:
@@ -142,36 +121,49 @@ def body_of(case: Mapping[str, Any]) -> bytes:
 
 
 def response_of(case: Mapping[str, Any]) -> Response:
+    """The answer of a case."""
     return Response(status=case.get("status", 200), headers=case.get("headers", {}), body=body_of(case))
 
 
-def callback_of(case: Mapping[str, Any]) -> Callback:
-    body = body_of(case)
-    return Callback(
+def callback_of(case: Mapping[str, Any], provider: Provider | None = None) -> Callback:
+    """The callback of a case; with `signed: true`, signed as the provider would."""
+    callback = Callback(
         method=case["method"],
         path=case.get("path", ""),
         query=case.get("query", {}),
-        headers=case.get("headers", {}),
-        body=body,
+        headers={name.lower(): value for name, value in case.get("headers", {}).items()},
+        body=body_of(case),
+        remote=case.get("remote"),
+        received_at=case.get("received_at"),
     )
+    if not case.get("signed"):
+        return callback
+    sign = getattr(provider, "signed", None)
+    assert sign is not None, "signed: true is for declared providers"
+    signed: Callback = sign(callback)
+    return signed
 
 
 def references_of(wanted: Sequence[Mapping[str, Any]]) -> list[Reference]:
+    """The references that a case asks for."""
     return [
         Reference(each["message_id"], REFERENCES.of(each["message_id"]), each.get("provider_ref")) for each in wanted
     ]
 
 
 def filled(template: Any, word: str, value: str) -> Any:
-    """The template with `value` wherever `word` stands."""
+    """The template with `value` wherever `word` stands, alone or behind the # of an address."""
     if isinstance(template, dict):
         return {key: filled(each, word, value) for key, each in template.items()}
     if isinstance(template, list):
         return [filled(each, word, value) for each in template]
-    return value if template == word else template
+    if template == word:
+        return value
+    return template.replace(f"#{word}", f"#{value}") if isinstance(template, str) else template
 
 
 def exchange(provider: Provider, request: Request, answer: Mapping[str, Any] | None) -> Response:
+    """The answer of a case, or that of a provider which needs no network."""
     if answer is not None:
         return response_of(answer)
     response = provider.answer(request)
@@ -179,28 +171,45 @@ def exchange(provider: Provider, request: Request, answer: Mapping[str, Any] | N
     return response
 
 
+def same(what: str, found: object, expected: object) -> None:
+    """Fails when they differ; of two groups, only what differs is told."""
+    if isinstance(found, dict) and isinstance(expected, dict):
+        keys = [key for key in {**found, **expected} if found.get(key, _NOTHING) != expected.get(key, _NOTHING)]
+        found, expected = ({key: each[key] for key in keys if key in each} for each in (found, expected))
+    assert found == expected, f"{what} is {found!r} and should be {expected!r}"
+
+
 def same_request(request: Request, expected: Mapping[str, Any]) -> None:
-    assert (request.method, request.url) == (expected["method"], expected["url"])
+    """The request must be as expected; of header fields, those that are named."""
+    same("the request", (request.method, request.url), (expected["method"], expected["url"]))
     for name, value in expected.get("headers", {}).items():
-        assert request.headers.get(name) == value, f"header {name}"
+        same(f"header {name}", request.headers.get(name), value)
+    body = (request.body or b"").decode()
     if "json" in expected:
-        assert json.loads(request.body or b"null") == expected["json"]
+        same("the body", json.loads(body or "null"), expected["json"])
     elif "form" in expected:
-        fields = dict(parse_qsl((request.body or b"").decode(), keep_blank_values=True, strict_parsing=True))
-        assert fields == expected["form"]
+        fields: dict[str, Any] = {}
+        for name, value in parse_qsl(body, keep_blank_values=True, strict_parsing=bool(body)):
+            fields[name] = value if name not in fields else [*_list(fields[name]), value]
+        same("the form", fields, expected["form"])
     else:
-        assert (request.body or b"").decode() == expected.get("text", "")
+        same("the body", body, expected.get("text", ""))
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def same_outcome(outcome: Outcome, expected: Mapping[str, Any]) -> None:
     """Every field but what was said in their words must be as expected, or as by default."""
     ((kind, fields),) = expected.items()
-    words = {name: State[word.upper()] if name == "state" else word for name, word in fields.items()}
-    wanted = KINDS[kind](**({"reason": None} if kind in ("refused", "retry") else {}) | words)
+    assert kind in KINDS, f'no outcome is called "{kind}"; there are: {", ".join(KINDS)}'
+    words: dict[str, Any] = {"reason": None} if kind in ("refused", "retry") else {}
+    words |= {name: State[word.upper()] if name == "state" else word for name, word in fields.items()}
+    wanted = KINDS[kind](**words)
     free = {"native", "provider_ref"} - set(fields)
-    left, right = asdict(outcome), asdict(wanted)
     assert type(outcome) is KINDS[kind], f"{outcome} is not {kind}"
-    assert {**left, **dict.fromkeys(free)} == {**right, **dict.fromkeys(free)}
+    same("the outcome", *({**asdict(each), **dict.fromkeys(free)} for each in (outcome, wanted)))
 
 
 def same_item(item: Report | Inbound, expected: Mapping[str, Any]) -> None:
@@ -215,17 +224,18 @@ def same_item(item: Report | Inbound, expected: Mapping[str, Any]) -> None:
         wanted = Inbound(**fields)
     assert type(item) is type(wanted), f"{item} is not a {type(wanted).__name__}"
     free = {"native", "provider_ref"} - set(expected)
-    left, right = asdict(item), asdict(wanted)
-    assert {**left, **dict.fromkeys(free)} == {**right, **dict.fromkeys(free)}
+    same("what is said", *({**asdict(each), **dict.fromkeys(free)} for each in (item, wanted)))
 
 
 def same_items(heard: Heard, expected: Sequence[Mapping[str, Any]]) -> None:
+    """What was heard must be as expected, item by item."""
     assert len(heard.items) == len(expected), f"{list(heard.items)}"
     for item, each in zip(heard.items, expected, strict=True):
         same_item(item, each)
 
 
 def secrets_of(settings: ProviderSettings) -> list[str]:
+    """All the secrets in some settings."""
     values = [getattr(settings, name) for name in type(settings).model_fields]
     return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
 
