@@ -7,10 +7,10 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from providers.cases import REFERENCES, attempt_of, attempts_of, references_of
 
 from bridge.message import Accepted, Outcome, Reason, Refused, Report, Retry, Unsure
 from bridge.providers import BadCallback, Callback, Response
+from bridge.providers._cases.making import REFERENCES, attempt_of, attempts_of, references_of
 from bridge.providers.bics import Provider, Settings
 
 ONE = {"destination": "380972000001", "text": "a"}
