@@ -303,9 +303,7 @@ class Session:
             self.timers.active = now
         match cell:
             case Status():
-                # What came with 5.0 has no response in an older version.
-                unknown = cell is Status.RINVCMDID and self.version != "5.0"
-                answer = CommandId.GENERIC_NACK if unknown else answer_id(item.command)
+                answer, _ = refusal_of(self.state, item.command, cell, self.version)
                 self._out.append(header_only(answer, cell, item.sequence))
                 events.append(Violation(item.command, item.sequence, cell))
             case Do.ALIVE:
@@ -344,7 +342,7 @@ class Session:
             self._out.append(header_only(CommandId.GENERIC_NACK, error.status, header.sequence))
             self._close("framing", events)
             return
-        answer, status = refusal_of(self.state, header.command_id, error.status)
+        answer, status = refusal_of(self.state, header.command_id, error.status, self.version)
         events.append(Malformed(header.command_id, status, error.text))
         if not header.is_response:
             self._out.append(header_only(answer, status, header.sequence))

@@ -18,7 +18,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import Final
 
-from bridge.smpp.enums import CommandId, Status, answer_id
+from bridge.smpp.enums import CommandId, Status, Version, answer_id
 
 
 class State(IntEnum):
@@ -107,12 +107,16 @@ TABLE.update({(State.OUTBOUND, command): TABLE[State.OPEN, command] for command 
 TABLE[State.OUTBOUND, CommandId.BIND_TRANSMITTER] = _WRONG
 
 
-def refusal_of(state: State, command_id: int, status: Status) -> tuple[int, Status]:
-    """What answers a request that is malformed in the way of `status`: command_id and command_status.
+def refusal_of(state: State, command_id: int, status: Status, version: Version) -> tuple[int, Status]:
+    """What answers a request that is refused, or malformed in the way of `status`: command_id and command_status.
 
-    A PDU out of its place is that first, whatever is in it: nothing else of it means anything there.
+    A PDU out of its place is that first, whatever is in it: nothing else of it means anything there. What came with 5.0
+    has no response in an older version.
     """
     cell = TABLE.get((state, command_id))
     if cell is Do.NACK:
         return CommandId.GENERIC_NACK, Status.RINVBNDSTS
-    return answer_id(command_id), cell if isinstance(cell, Status) else status
+    status = cell if isinstance(cell, Status) else status
+    if status is _NEVER and version != "5.0":
+        return CommandId.GENERIC_NACK, status
+    return answer_id(command_id), status

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bridge.smpp.enums import RESPONSE_BIT, CommandId, Status
+from bridge.smpp.enums import RESPONSE_BIT, CommandId, Status, Version
 from bridge.smpp.states import TABLE, Do, State, refusal_of
 
 BOUND_OR_LATER = (State.BOUND_TX, State.BOUND_RX, State.BOUND_TRX, State.UNBINDING, State.UNBOUND)
@@ -98,4 +98,12 @@ def test_unbind_resp_ends_only_what_we_unbound() -> None:
 def test_a_malformed_request_is_out_of_place_before_it_is_malformed(
     state: State, command: int, answer: CommandId, status: Status
 ) -> None:
-    assert refusal_of(state, command, Status.RINVSRCADR) == (answer, status)
+    assert refusal_of(state, command, Status.RINVSRCADR, "3.4") == (answer, status)
+
+
+@pytest.mark.parametrize(("version", "answer"), [("3.3", 0x80000000), ("3.4", 0x80000000), ("5.0", 0x80000111)])
+def test_broadcast_has_a_response_only_where_the_version_has(version: Version, answer: int) -> None:
+    refused = refusal_of(State.BOUND_TRX, CommandId.BROADCAST_SM, Status.RINVSRCADR, version)
+    assert refused == (answer, Status.RINVCMDID)
+    unbound = refusal_of(State.OPEN, CommandId.BROADCAST_SM, Status.RINVSRCADR, version)
+    assert unbound == (CommandId.BROADCAST_SM_RESP, Status.RINVBNDSTS)
