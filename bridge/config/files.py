@@ -1,8 +1,9 @@
-"""The certificates and keys that a configuration names: whether they are there, can be read, and fit together."""
+"""The files that a configuration names: whether they are there, can be read, and certificates fit their keys."""
 
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -16,10 +17,14 @@ if TYPE_CHECKING:
 
 
 def unusable_files(data: Any) -> Iterator[Problem]:
-    """A problem for each file of a listener's `tls` that cannot serve; relative paths start at the working directory.
+    """A problem for each file of a listener's `tls` that cannot serve, and for each directory of declarations that is
+    not there; relative paths start at the working directory.
 
     `data` are the plain values of a file; what has the wrong shape is passed over here: `schema` tells it.
     """
+    for place, folder in items_at(data, "provider_paths"):
+        if isinstance(folder, str) and not Path(folder).is_dir():
+            yield Problem(place, f"there is no directory {folder}")
     for kind in keys_at(data, "listeners"):
         for at, listener in items_at(data, "listeners", kind):
             try:

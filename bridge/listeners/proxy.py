@@ -1,7 +1,7 @@
 """The PROXY protocol, versions 1 and 2: the line or header in which a load balancer says whom it connects for.
 
-Pure but for `read_header`, which takes exactly the header from a socket and leaves what follows, TLS or not, to others.
-After "The PROXY protocol" of haproxy (proxy-protocol.txt), whose sections are cited.
+Octets in, `Header` out; only `read_header` waits. It takes exactly the header from a socket and leaves what follows,
+TLS or not, to others. After "The PROXY protocol" of haproxy (proxy-protocol.txt), whose sections are cited.
 """
 
 from __future__ import annotations

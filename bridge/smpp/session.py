@@ -33,11 +33,8 @@ from bridge.smpp.events import (
 )
 from bridge.smpp.pdus import (
     BindReceiver,
-    BindReceiverResp,
     BindTransceiver,
-    BindTransceiverResp,
     BindTransmitter,
-    BindTransmitterResp,
     DataSm,
     DeliverSm,
     Outbind,
@@ -45,21 +42,15 @@ from bridge.smpp.pdus import (
     SubmitSm,
     SubmitSmResp,
 )
-from bridge.smpp.states import TABLE, Do, State, refusal_of
+from bridge.smpp.states import BINDS, TABLE, Do, State, refusal_of
 from bridge.smpp.timers import Timers
 from bridge.smpp.wire import FramingError, PduError, header_only
 
 # What may wait behind an undecided bind or a full window: nothing should be read then, but one read may be there.
 BACKLOG_MAX: Final = 1024 * 1024
 
-_BINDS: Final = {
-    CommandId.BIND_TRANSMITTER: (State.BOUND_TX, BindTransmitterResp),
-    CommandId.BIND_RECEIVER: (State.BOUND_RX, BindReceiverResp),
-    CommandId.BIND_TRANSCEIVER: (State.BOUND_TRX, BindTransceiverResp),
-}
 _BOUND: Final = frozenset((State.BOUND_TX, State.BOUND_RX, State.BOUND_TRX))
 _DELIVERING: Final = frozenset((State.BOUND_RX, State.BOUND_TRX))
-_DELIVERED: Final = frozenset((CommandId.DELIVER_SM_RESP, CommandId.DATA_SM_RESP))
 _INTERFACE_VERSIONS: Final[dict[Version, bytes]] = {"3.4": b"\x34", "5.0": b"\x50"}
 _PARTING_MAX: Final = 2  # unbind and unbind_resp, when both sides part at once; more is a game
 
@@ -212,7 +203,7 @@ class Session:
         self.version = version or version_of(pdu.interface_version)
         self._window = window or self._window
         self._deliver_window = deliver_window or self._deliver_window
-        self.state, response = _BINDS[pdu.command]
+        self.state, response = BINDS[pdu.command]
         self.timers.touch(now)
         # A peer that sees no sc_interface_version takes it that we know no TLVs (3.4 §5.3.2.25).
         spoken = _INTERFACE_VERSIONS.get(self.version)
@@ -303,8 +294,8 @@ class Session:
             self.timers.active = now
         match cell:
             case Status():
-                answer, _ = refusal_of(self.state, item.command, cell, self.version)
-                self._out.append(header_only(answer, cell, item.sequence))
+                answer, status = refusal_of(self.state, item.command, cell, self.version)
+                self._out.append(header_only(answer, status, item.sequence))
                 events.append(Violation(item.command, item.sequence, cell))
             case Do.ALIVE:
                 self._out.append(header_only(CommandId.ENQUIRE_LINK_RESP, Status.ROK, item.sequence))

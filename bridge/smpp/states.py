@@ -19,6 +19,7 @@ from enum import IntEnum
 from typing import Final
 
 from bridge.smpp.enums import CommandId, Status, Version, answer_id
+from bridge.smpp.pdus import BindReceiverResp, BindTransceiverResp, BindTransmitterResp
 
 
 class State(IntEnum):
@@ -51,6 +52,12 @@ class Do(IntEnum):
     IGNORE = 11  # a response to nothing: never answered, since that can loop
     NACK = 12  # a request that only a server may send: generic_nack RINVBNDSTS
 
+
+BINDS: Final = {
+    CommandId.BIND_TRANSMITTER: (State.BOUND_TX, BindTransmitterResp),
+    CommandId.BIND_RECEIVER: (State.BOUND_RX, BindReceiverResp),
+    CommandId.BIND_TRANSCEIVER: (State.BOUND_TRX, BindTransceiverResp),
+}
 
 _COLUMNS: Final = (State.OPEN, State.BOUND_TX, State.BOUND_RX, State.BOUND_TRX, State.UNBINDING, State.UNBOUND)
 
@@ -108,15 +115,14 @@ TABLE[State.OUTBOUND, CommandId.BIND_TRANSMITTER] = _WRONG
 
 
 def refusal_of(state: State, command_id: int, status: Status, version: Version) -> tuple[int, Status]:
-    """What answers a request that is refused, or malformed in the way of `status`: command_id and command_status.
+    """What answers a request that is out of its place, or malformed in the way of `status`: command_id and status.
 
-    A PDU out of its place is that first, whatever is in it: nothing else of it means anything there. What came with 5.0
-    has no response in an older version.
+    A PDU out of its place is that first, whatever is in it: nothing else of it means anything there. What came with
+    5.0, and is not offered, has no response in an older version.
     """
     cell = TABLE.get((state, command_id))
     if cell is Do.NACK:
         return CommandId.GENERIC_NACK, Status.RINVBNDSTS
-    status = cell if isinstance(cell, Status) else status
-    if status is _NEVER and version != "5.0":
-        return CommandId.GENERIC_NACK, status
-    return answer_id(command_id), status
+    if cell is Status.RINVCMDID and version != "5.0":
+        return CommandId.GENERIC_NACK, Status.RINVCMDID
+    return answer_id(command_id), cell if isinstance(cell, Status) else status

@@ -155,7 +155,10 @@ class Store(Protocol):
     """What the loops ask of a store."""
 
     store_id: str
-    queued: int  # messages not yet with a provider, on disk and in memory
+
+    @property
+    def queued(self) -> int:
+        """Messages not yet with a provider, on disk and in memory."""
 
     def next_id(self) -> int:
         """A new id for a message, part or owed thing; never given out twice. Raises StoreUnavailable."""

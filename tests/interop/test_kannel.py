@@ -16,7 +16,7 @@ from bridge.providers._contract import Heard
 from bridge.store import Record
 
 # Types of Kannel's reports: bits of dlr-mask.
-DELIVERED_TO_PHONE, NOT_DELIVERED, TAKEN, REFUSED = 1, 2, 8, 16
+DELIVERED_TO_PHONE, NOT_DELIVERED, QUEUED, TAKEN, REFUSED = 1, 2, 4, 8, 16
 
 
 @pytest.fixture
@@ -49,7 +49,8 @@ async def test_texts_of_every_kind_arrive_and_are_reported(bridge: Bridge, kanne
     finals |= {"absent": NOT_DELIVERED, "rejected": NOT_DELIVERED}
     wanted = {(name, kind) for name, final in finals.items() for kind in (TAKEN, final)}
     await kannel.news.until(lambda: set(kannel.reports) >= wanted)
-    assert set(kannel.reports) == wanted
+    # It asks for intermediate notifications too; one that comes with the final receipt is left out.
+    assert set(kannel.reports) - wanted <= {(name, QUEUED) for name in finals}
     sent = {record.message.text: record.message for record in await records(bridge, 6)}
     assert set(sent) == {"hello @ $ {€}", "hello", "Привіт", LONG.strip(), unicode.strip()}
     assert len(sent[LONG.strip()].parts) == 3
@@ -70,8 +71,8 @@ async def test_it_comes_back_after_a_restart_and_hears_what_it_missed(bridge: Br
     await bridge.stop()
     bridge.ahead_s = 3600.0  # the second attempt is due
     await bridge.start()
-    await kannel.news.until(lambda: len(kannel.reports) == 2)
-    assert kannel.reports == [("late", TAKEN), ("late", DELIVERED_TO_PHONE)]
+    await kannel.news.until(lambda: ("late", DELIVERED_TO_PHONE) in kannel.reports)
+    assert [kind for _, kind in kannel.reports if kind != QUEUED] == [TAKEN, DELIVERED_TO_PHONE]
     await kannel.send("again", DELIVERED, "hello again")
     await kannel.news.until(lambda: ("again", DELIVERED_TO_PHONE) in kannel.reports)
 

@@ -41,12 +41,15 @@ from bridge.smpp.session import BACKLOG_MAX, Session
 from bridge.smpp.states import State
 
 _RESPONSE = 0x80000000
+_SINCE_5_0 = {
+    CommandId.BROADCAST_SM_RESP,
+    CommandId.QUERY_BROADCAST_SM_RESP,
+    CommandId.CANCEL_BROADCAST_SM_RESP,
+}
 _HEADER = struct.Struct(">4I")
 # deliver_sm from a client is out of its place in every state: a generic_nack, which says so, and no deliver_sm_resp.
 _NACKED = {CommandId.GENERIC_NACK, CommandId.DELIVER_SM_RESP}
 _ANSWERED = {command & ~_RESPONSE for command in CommandId if command & _RESPONSE and command not in _NACKED}
-# Unknown before 5.0, so that a generic_nack answers them as well as a response.
-_BROADCASTS = {0x80000111, 0x80000112, 0x80000113}
 _ODD_LENGTHS = (0, 1, 4, 15, 16, 17, 255, 0x7FFFFFFF, 0xFFFFFFFF)
 _TAGS = [int(tag) for tag in Tag] + [0, 0x1400, 0x3FFF, 0xFFFF]
 _COMMANDS = [int(command) for command in CommandId] + [0, 0x0A, 0x00010200, 0x80010200, 0xFFFFFFFF]
@@ -154,10 +157,9 @@ class Trial:
 
     def _reach(self, state: State) -> None:
         kinds = [kind for kind, (reached, _) in BINDS.items() if reached is state] or [BindTransceiver]
-        if state is State.OPEN:
-            return
         if state is State.OUTBOUND:
             self.session.outbind("bridge", "secret")
+        if state in (State.OPEN, State.OUTBOUND):
             return
         version = self.chance.choice((0x00, 0x33, 0x34, 0x50, 0xFF))
         self._feed(encode(kinds[0](sequence=9, system_id="acme", interface_version=version)))
@@ -275,9 +277,15 @@ class Trial:
         self._answer(len(self.waiting))
         self._check()
         ended, asked = self._asked()
-        answered = Counter(_plain(*_HEADER.unpack_from(each)[1::2]) for each in self.written if each[4] & 0x80)
+        answered = Counter(_HEADER.unpack_from(each)[1::2] for each in self.written if each[4] & 0x80)
         if ended:
             asked[CommandId.GENERIC_NACK, ended[0]] += 1
+        for command, sequence in [key for key in asked if key[0] in _SINCE_5_0]:
+            # To an older peer, these are unknown.
+            nacks = answered[CommandId.GENERIC_NACK, sequence] - asked[CommandId.GENERIC_NACK, sequence]
+            nacks = max(0, min(nacks, asked[command, sequence] - answered[command, sequence]))
+            asked[command, sequence] -= nacks
+            asked[CommandId.GENERIC_NACK, sequence] += nacks
         assert answered <= asked, answered - asked
         if not self.closed:
             assert answered == asked, asked - answered
@@ -302,13 +310,8 @@ class Trial:
             _, command, _, sequence = _HEADER.unpack_from(fed, at)
             at += length
             if not command & _RESPONSE:
-                answer = command | _RESPONSE if command in _ANSWERED else CommandId.GENERIC_NACK
-                asked[_plain(answer, sequence)] += 1
+                asked[command | _RESPONSE if command in _ANSWERED else CommandId.GENERIC_NACK, sequence] += 1
         return [], asked
-
-
-def _plain(answer: int, sequence: int) -> tuple[int, int]:
-    return CommandId.GENERIC_NACK if answer in _BROADCASTS else answer, sequence
 
 
 def is_read_by_others(octets: bytes) -> None:

@@ -13,7 +13,7 @@ from store.samples import NOW, entry, failed, message, owed_to, part, report, se
 from bridge.errors import StoreUnavailable
 from bridge.message import Reason, State
 from bridge.reports.correlate import decide
-from bridge.store import sqlite
+from bridge.store import ledger, sqlite
 from bridge.store.lookup import find_record
 from bridge.store.sqlite import SqliteStore
 
@@ -281,7 +281,7 @@ async def test_counts_are_right_after_a_failure(store: SqliteStore) -> None:
     assert isinstance(outcomes[3], StoreUnavailable)
     assert sum(isinstance(outcome, BaseException) for outcome in outcomes) == 1
     assert store.queued == 1
-    assert store._parked == 0
+    assert store._ledger.parked == 0
     assert [await stands(store, number) for number in (3, 4)] == [(State.DELIVERED, None)] * 2
     assert len(await owed_to(store)) == 2
 
@@ -300,15 +300,15 @@ async def test_what_was_undone_is_not_remembered_as_sent(store: SqliteStore, els
 async def test_a_report_meets_the_same_message_in_memory_and_on_disk(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
-    monkeypatch.setattr(sqlite, "_SENT_KEPT", kept)
+    monkeypatch.setattr(ledger, "_SENT_KEPT", kept)
     await store.accept([entry(number, leased=True) for number in range(1, 6)])
     await store.settle([sent(number, f"ref-{number}") for number in range(1, 6)])
-    assert len(store._sent) == min(kept, 5)
+    assert len(store._ledger.sent) == min(kept, 5)
     for state in (State.ENROUTE, State.UNDELIVERABLE, State.DELIVERED):
         await store.record("bsg", [report(state, message_id=number) for number in range(1, 6)], NOW)
     assert {await stands(store, number) for number in range(1, 6)} == {(State.UNDELIVERABLE, Reason.UNSPECIFIED)}
     assert [owed.message for owed in await owed_to(store)] == [message(number) for number in range(1, 6)]
-    assert not store._sent
+    assert not store._ledger.sent
 
 
 async def test_a_failed_purge_looks_again_where_it_was(store: SqliteStore, elsewhere: Elsewhere) -> None:

@@ -36,12 +36,13 @@ _SEVERAL = re.compile(r"[,\s]+")
 class Scope:
     """What templates of checks look at: a callback, and the settings of the provider."""
 
-    __slots__ = ("callback", "settings", "url")
+    __slots__ = ("_fields", "callback", "settings", "url")
 
     def __init__(self, callback: Callback, settings: Mapping[str, Any], callback_url: str | None) -> None:
         self.callback = callback
         self.settings = settings
         self.url = callback_url or ""
+        self._fields: dict[str, str] | None = None
 
     @property
     def full_url(self) -> str:
@@ -52,7 +53,9 @@ class Scope:
     @property
     def fields(self) -> dict[str, str]:
         """The fields of the body, and, when there are none, those of the query."""
-        return dict(form_pairs(self.callback.body)) or dict(self.callback.query)
+        if self._fields is None:
+            self._fields = dict(form_pairs(self.callback.body)) or dict(self.callback.query)
+        return self._fields
 
     @property
     def headers(self) -> Mapping[str, str]:

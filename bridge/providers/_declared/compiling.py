@@ -189,10 +189,8 @@ class Compiling:
         ]
         tests = [self._test(number, check) for number, check in enumerate(declared.verify)]
         key = next((check.hmac for check in declared.verify if check.hmac is not None), None)
-        names = self._maker(checks.NAMES)
-        sign = (
-            self._made(("verify",), (), checks.signing, key, lambda text, _: names(text, ("verify",))) if key else None
-        )
+        make = self._maker(checks.NAMES)
+        sign = checks.signing(key, lambda text, _: make(text, ("verify",))) if key and not self.problems else None
         if send is None or answer is None:
             return None
         reply = declared.reply
@@ -258,7 +256,9 @@ class Compiling:
                 for detail in error.errors(include_url=False, include_input=False):
                     self.problems.append(Problem(("settings", *detail["loc"], "default"), detail["msg"]))
                 return
-            provider = kind(name, settings, _TRIED)
+            provider = self._made(("send",), (), kind, name, settings, _TRIED)
+            if provider is None:
+                break
             attempts = [Attempt(message, _TRIED.of(message.message_id)) for message in _messages(self.capabilities)]
             for attempt in attempts:
                 self._made(("send",), (), provider.build, [attempt])

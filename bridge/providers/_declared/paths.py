@@ -70,12 +70,13 @@ def parse(body: bytes, form: Format, fields: Mapping[str, str] | None = None) ->
     return {**(fields or {}), **dict(reversed(form_pairs(body)))} or None
 
 
-def form_pairs(body: bytes) -> list[tuple[str, str]]:
-    """The fields of a form in their order; nothing for what is no form."""
+@lru_cache(maxsize=4)
+def form_pairs(body: bytes) -> tuple[tuple[str, str], ...]:
+    """The fields of a form in their order; nothing for what is no form. Checks and reports look at the same one."""
     try:
-        return parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=_FIELDS_MAX)
+        return tuple(parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=_FIELDS_MAX))
     except ValueError:
-        return []
+        return ()
 
 
 def _xml(body: bytes) -> Any:

@@ -56,6 +56,8 @@ class Declared(_contract.Provider):
     def __init__(self, name: str, settings: Any, references: References) -> None:
         super().__init__(name, settings, references)
         self._values = values_of(settings)
+        send = self.parts.send
+        self._head = send.head(Own(self._values)) if send.one_head else None
 
     def batch_key(self, message: Message) -> object:
         """What stands outside of every `each`."""
@@ -64,7 +66,7 @@ class Declared(_contract.Provider):
 
     def build(self, attempts: Sequence[Attempt]) -> Request:
         """The declared request."""
-        return self.parts.send.make([self._sending(attempt) for attempt in attempts])
+        return self.parts.send.make([self._sending(attempt) for attempt in attempts], self._head)
 
     def interpret(self, response: Response, attempts: Sequence[Attempt]) -> list[Outcome]:
         """What the rules say."""

@@ -15,6 +15,7 @@ from bridge.providers._declared.render import Fixed, Node
 from bridge.providers._declared.template import Names, Template, TemplateError
 from bridge.sms import gsm7
 
+Head = tuple[str, dict[str, str]]  # a URL and header fields
 Make = Callable[[str, KeyPath], Template]  # a template at a place; what is wrong with it is noted there
 
 _BODIES: dict[str, tuple[Callable[[Any], bytes], str]] = {
@@ -122,10 +123,12 @@ class Plan:
             self._content_type = declared.content_type or content_type
             if name == "xml" and (told := render.xml_problem(bodies[name])):
                 raise TemplateError(told)
+        heads = [self._url, *self._basic, *(each for _, each in self._headers)]
+        # Then it is made once, and not for every message.
+        self.one_head = all(name.startswith("settings.") for each in heads for name in each.names)
         nodes = [self._query, self._body]
         of_each = [each for node in nodes for each in render.templates_in(node, of_each=True)]
-        outside = [self._url, *self._basic, *(each for _, each in self._headers)]
-        outside += [each for node in nodes for each in render.templates_in(node, of_each=False)]
+        outside = heads + [each for node in nodes for each in render.templates_in(node, of_each=False)]
         self.names = {name for each in (*of_each, *outside) for name in each.names}
         self.shared = [each for each in outside if each.names & (OF_ONE | POLL_NAMES.keys())]
         if declared.max > 1:
@@ -140,14 +143,22 @@ class Plan:
             words = ", ".join(f"{{{name}}}" for name in sorted(alone))
             raise TemplateError(f"{words} outside of `each` would be that of one message only")
 
-    def make(self, scopes: Sequence[Any]) -> Request:
-        """The request for some messages. Raises ValueError where the URL lacks a value."""
-        scope = scopes[0]
+    def make(self, scopes: Sequence[Any], head: Head | None = None) -> Request:
+        """The request for some messages. Raises ValueError where the URL lacks a value.
+
+        `head` is what `head` gave, where that is the same for all messages.
+        """
+        url, fields = head or self.head(scopes[0])
+        if query := self._query.make(scopes):
+            url = f"{url}?{render.fields(query).decode()}"
+        body = self._encode(self._body.make(scopes)) if self._encode is not None else None
+        return Request(method=self._method, url=url, headers=fields.copy(), body=body)
+
+    def head(self, scope: Any) -> Head:
+        """The URL without its query, and the header fields. Raises ValueError where the URL lacks a value."""
         url = self._url.quoted(scope, self._quote)
         if url is None:
             raise ValueError("a value in the URL is missing")
-        if query := self._query.make(scopes):
-            url = f"{url}?{render.fields(query).decode()}"
         headers = {}
         for name, template in self._headers:
             if (text := template.text(scope)) is not None:
@@ -155,11 +166,9 @@ class Plan:
         if self._basic:
             pair = ":".join(each.text(scope) or "" for each in self._basic)
             headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
-        body = None
         if self._encode is not None:
             headers["Content-Type"] = self._content_type or ""
-            body = self._encode(self._body.make(scopes))
-        return Request(method=self._method, url=url, headers=headers, body=body)
+        return url, headers
 
     def key(self, scope: Any) -> object:
         """What must be equal for messages to share a request."""

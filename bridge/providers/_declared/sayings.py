@@ -70,11 +70,14 @@ def _seconds(text: str, form: str, zone: tzinfo) -> float | None:
             except ValueError:
                 moment = datetime.fromisoformat(text)
             else:
-                seconds = number / 1000 if abs(number) >= _MILLISECONDS else number
-                return seconds if 0 <= seconds < _LATEST_S else None
-        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
+                return _sane(number / 1000 if abs(number) >= _MILLISECONDS else number)
+        return _sane((moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp())
     except (ValueError, OverflowError):
         return None
+
+
+def _sane(seconds: float) -> float | None:
+    return seconds if 0 <= seconds < _LATEST_S else None
 
 
 class _Heading:

@@ -317,3 +317,57 @@ def test_plain_secret_that_everybody_may_read_is_a_warning(
         if warned
         else []
     )
+
+
+# --- a user's own providers ---------------------------------------------------------------------------------------
+
+DECLARATION = """\
+about: Acme
+documents: https://acme.example
+settings: {base_url: url, key: secret}
+send: {url: "{settings.base_url}", json: {to: "{to}", text: "{text}"}}
+answer: {ref: id}
+"""
+OWN = GOOD.replace(
+    "providers:\n",
+    "provider_paths: [PATH]\nproviders:\n  own: {type: acme, base_url: https://a.example, key: k3y-s3cret}\n",
+)
+
+
+def test_provider_of_one_s_own_is_loaded(write: Write, tmp_path: Path) -> None:
+    (tmp_path / "acme.yaml").write_text(DECLARATION)
+    config = load(write(OWN.replace("PATH", str(tmp_path))), env=ENV)
+    assert config.providers["own"].type == "acme"
+    assert "k3y-s3cret" not in repr(config.providers["own"])
+
+
+@pytest.mark.parametrize(
+    ("declaration", "old", "new", "told"),
+    [
+        (DECLARATION, "key: k3y", "kye: k3y", 'bridge.yaml:10: providers.own.kye: unknown key; did you mean "key"?'),
+        (DECLARATION, "type: acme", "type: acm", 'bridge.yaml:10: providers.own.type: no provider type is called "acm"'),
+        (
+            DECLARATION.replace("{to}", "{too}"),
+            "",
+            "",
+            'bridge.yaml:10: providers.own.type: acme.yaml:4: send.json.to: no variable is called "too"; did you mean "to"?',
+        ),
+        (
+            DECLARATION.replace("ref: id", "rfe: id"),
+            "",
+            "",
+            'bridge.yaml:10: providers.own.type: acme.yaml:5: answer.rfe: unknown key; did you mean "ref"?',
+        ),
+    ],
+)
+def test_problem_with_one_s_own_is_told(
+    write: Write, tmp_path: Path, declaration: str, old: str, new: str, told: str
+) -> None:
+    (tmp_path / "acme.yaml").write_text(declaration)
+    found = problems(write(OWN.replace("PATH", str(tmp_path)).replace(old, new)))
+    assert any(problem.startswith(told) for problem in found), found
+
+
+def test_directory_that_is_not_there_is_told(write: Write, tmp_path: Path) -> None:
+    found = problems(write(OWN.replace("PATH", str(tmp_path / "gone"))))
+    assert f"bridge.yaml:8: provider_paths[0]: there is no directory {tmp_path / 'gone'}" in found
