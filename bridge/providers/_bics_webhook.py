@@ -38,6 +38,8 @@ def set_up(ask: Ask, name: str, callback_url: str, secret: str, events: Sequence
         token = hashlib.sha256(secret.encode()).hexdigest()[:16]  # comes with the challenge
         made = _granted("the webhook", (yield ask("POST", "developer/webhooks", body=hook | {"token": token})))
         hook_id = next((text_of(each.get("id")) for each in objects_of(made.get("data"))), "")
+        if not hook_id:
+            raise NotSetUp("the webhook is made, and nobody says what it is called")
     subscribed = yield from _all(ask, "developer/subscriptions")
     told = {each.get("event") for each in subscribed if text_of(each.get("webhook_id")) == hook_id}
     said = f"webhook {hook_id} calls {callback_url}"

@@ -454,6 +454,7 @@ def test_what_is_kept() -> None:
         "user_message_reference": b"\x12\x34",
         "tlvs": list(tlvs[1:-1]),
     }
+    assert taken(esm_class=0x40, short_message=PORTS + b"a").native["esm_class"] == 0x40
     assert message_from_bytes(pack(message)).native["tlvs"] == [[int(tag), value] for tag, value in tlvs[1:-1]]
 
 
