@@ -101,6 +101,7 @@ class Connection(asyncio.Protocol):
         self._flow.unclog()
         if self._pace is not None:
             self._pace.leave(self)
+            self._pace = None
         if self._bind is not None:
             self._bind.cancel()
         self._handle(self.session.eof(self._server.monotonic()))

@@ -208,7 +208,10 @@ class Operations:
                     message.destination,
                     asked.number,
                     lambda old: _replaceable(old) and kind(old) and is_from(old, pdu.source_addr),
-                    lambda old: msgspec.structs.replace(message, message_id=old.message_id, known_id=old.known_id),
+                    # The same sender was submitted, and the rules of its account have been applied to it.
+                    lambda old: msgspec.structs.replace(
+                        message, message_id=old.message_id, known_id=old.known_id, source=old.source
+                    ),
                 )
             if replaced is not None:
                 known_id = replaced.known_id or replaced.message_id

@@ -61,6 +61,15 @@ async def test_the_last_that_waits_is_replaced_and_keeps_its_id(operate: Operate
     assert texts == ["hello", "new", "hello"]
 
 
+async def test_the_rules_for_senders_hold_for_a_replacement_too(operate: Operate, bsg: Bsg) -> None:
+    app, client = await operate(senders={"rewrite": {"*": "Acme"}})
+    await busy(client, bsg)
+    message_id = await submitted(client)
+    assert (await flagged(client)).message_id == message_id
+    record = await record_of(app, message_id)
+    assert (record.message.text, record.message.source) == ("new", "Acme")
+
+
 async def test_without_one_it_is_a_new_message(operate: Operate, bsg: Bsg) -> None:
     app, client = await operate()
     sending = await busy(client, bsg)
