@@ -41,6 +41,7 @@ class State(IntEnum):
 
 
 FINAL = frozenset({State.DELIVERED, State.EXPIRED, State.DELETED, State.UNDELIVERABLE, State.UNKNOWN, State.REJECTED})
+FAILED = FINAL - {State.DELIVERED}
 _WORDS = {state: state.name.lower() for state in State}
 
 

@@ -22,7 +22,7 @@ from bridge.dispatch.waiting import Waiting
 from bridge.message import Outcome, Owed, Reason, Refused, Retry, Unsure
 from bridge.providers._contract import Attempt, Provider
 from bridge.providers._fit import fit
-from bridge.store import Queued, Settlement, Stage, Store
+from bridge.store import Queued, Recorded, Settlement, Stage, Store
 from bridge.throttle import Bucket
 from bridge.transport import Transport
 
@@ -253,8 +253,7 @@ class Lane:
             if wait_s > 0:
                 await self._sleep(min(wait_s, 1.0))
                 continue
-            batch = self._take(now)
-            if batch:
+            if batch := self._take(now):
                 try:
                     await self._attempt(batch)
                 except Exception:
@@ -370,16 +369,16 @@ class Lane:
 
     # --- to the store -----------------------------------------------------------------------------------------------
 
-    def _settle(self, settlements: list[Settlement]) -> asyncio.Future[list[Owed]]:
+    def _settle(self, settlements: list[Settlement]) -> asyncio.Future[Recorded]:
         self._unsettled += len(settlements)
         return self._store_settlements(settlements)
 
-    def _store_settlements(self, settlements: list[Settlement]) -> asyncio.Future[list[Owed]]:
+    def _store_settlements(self, settlements: list[Settlement]) -> asyncio.Future[Recorded]:
         done = self._store.settle(settlements)
         done.add_done_callback(lambda future: self._settled(future, settlements))
         return done
 
-    def _settled(self, done: asyncio.Future[list[Owed]], settlements: list[Settlement]) -> None:
+    def _settled(self, done: asyncio.Future[Recorded], settlements: list[Settlement]) -> None:
         if done.exception() is not None:
             if self._stopped:
                 return
@@ -394,6 +393,8 @@ class Lane:
         for settlement in settlements:
             if settlement.stage is Stage.QUEUED and settlement.next_at is not None:
                 self._lanes[settlement.lane].wake(settlement.next_at)
-        owed = done.result()
-        if owed:
-            self._on_owed(owed)
+        recorded = done.result()
+        for name in recorded.went_on:
+            self._lanes[name].wake(self._clock())
+        if recorded.owed:
+            self._on_owed(recorded.owed)

@@ -145,7 +145,7 @@ Decide = Callable[[Standing, str, Report, float], Verdict]
 
 
 class Recorded(msgspec.Struct, kw_only=True, gc=False):
-    """What a batch of reports led to."""
+    """What a batch of reports, or of outcomes, led to."""
 
     owed: list[Owed] = []
     went_on: list[str] = []  # lanes that have messages now whose provider has failed them
@@ -204,8 +204,8 @@ class Store(Protocol):
     def depths(self) -> asyncio.Future[dict[str, int]]:
         """How many messages wait for each lane, on disk and in memory; it looks at each of them."""
 
-    def settle(self, settlements: Sequence[Settlement]) -> asyncio.Future[list[Owed]]:
-        """Keeps what came of attempts; gives what is owed now."""
+    def settle(self, settlements: Sequence[Settlement]) -> asyncio.Future[Recorded]:
+        """Keeps what came of attempts, and takes reports that came before that; gives what it led to."""
 
     def claim(self, lane: str, limit: int, now: float) -> asyncio.Future[tuple[list[Queued], float | None]]:
         """Leases due messages to a lane, urgent ones first; and when the next one is due (None: there is none)."""

@@ -228,11 +228,14 @@ class SqliteStore:
         """How many messages wait for each lane."""
         return self._read(lambda connection: dict(connection.execute(SQL["depths"]).fetchall()))
 
-    def settle(self, settlements: Sequence[Settlement]) -> asyncio.Future[list[Owed]]:
-        """Keeps what came of attempts; gives what is owed now."""
+    def settle(self, settlements: Sequence[Settlement]) -> asyncio.Future[Recorded]:
+        """Keeps what came of attempts, and takes reports that came before that; gives what it led to."""
 
-        def run(cursor: sqlite3.Cursor) -> list[Owed]:
-            return [owed for settlement in settlements for owed in self._ledger.settle(cursor, settlement)]
+        def run(cursor: sqlite3.Cursor) -> Recorded:
+            recorded = Recorded()
+            for settlement in settlements:
+                self._ledger.settle(cursor, settlement, recorded)
+            return recorded
 
         return self._writer.write(run, len(settlements))
 
@@ -246,6 +249,7 @@ class SqliteStore:
             for entry in entries:
                 if entry is not None and entry.stage is Stage.FINAL:
                     self._ledger.queued -= 1
+                    self._ledger.attached.discard(entry.message.message_id)
                     self._ledger.owe(cursor, entry.message.message_id, entry.owed)
             return entries
 

@@ -164,7 +164,7 @@ async def test_how_many_wait_for_each_lane(store: Store) -> None:
 
 async def test_sent_to_a_provider(store: Store) -> None:
     await store.accept([entry(1, leased=True)])
-    assert await store.settle([sent(1, "ref-1")]) == []
+    assert (await store.settle([sent(1, "ref-1")])).owed == []
     record = await store.find(1)
     assert record is not None
     assert (record.state, record.provider, record.provider_ref, record.attempts) == (State.ENROUTE, "bsg", "ref-1", 1)
@@ -193,7 +193,7 @@ async def test_gone_on_to_the_next_provider(store: Store) -> None:
 
 async def test_failed_for_good_is_owed(store: Store) -> None:
     await store.accept([entry(1, leased=True), entry(2, leased=True, report_on=ReportOn.NEVER)])
-    owed = await store.settle([failed(message(1)), failed(message(2, report_on=ReportOn.NEVER))])
+    owed = (await store.settle([failed(message(1)), failed(message(2, report_on=ReportOn.NEVER))])).owed
     assert [item.known_id for item in owed] == [1]
     assert await owed_to(store) == owed
     assert await stands(store, 1) == (State.REJECTED, Reason.BLOCKED)
@@ -204,7 +204,7 @@ async def test_a_settlement_does_not_reopen_what_a_report_has_ended(store: Store
     await store.accept([entry(1, leased=True)])
     await store.record("bsg", [report(State.DELIVERED, message_id=1)], NOW)
     assert store.queued == 0
-    assert await store.settle([again(1, NOW, reason=Reason.UNSURE), failed(message(1)), sent(1, "ref-1")]) == []
+    assert (await store.settle([again(1, NOW, reason=Reason.UNSURE), failed(message(1)), sent(1, "ref-1")])).owed == []
     assert await stands(store, 1) == (State.DELIVERED, None)
     assert await claimed(store) == []
     assert len(await owed_to(store)) == 1

@@ -324,7 +324,7 @@ async def test_a_failed_purge_looks_again_where_it_was(store: SqliteStore, elsew
 async def test_a_purged_message_leaves_nothing(store: SqliteStore, elsewhere: Elsewhere) -> None:
     await store.accept([], [part(1, 1, 2), part(2, 2, 2), part(3, 1, 2)])
     await store.accept([entry(1, leased=True, joins=(1, 2))])
-    owed = await store.settle([failed(message(1))])
+    owed = (await store.settle([failed(message(1))])).owed
     await store.handed([(item, {}) for item in owed])
     assert await store.purge(NOW + 50, 10) == 1
     assert [elsewhere.count(table) for table in ("message", "part", "owed")] == [0, 1, 0]
