@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from bridge.message import FAILED, FINAL, Message, Owed, Part, Reason, Report, State
-from bridge.store import Decide, Recorded, Settlement, Stage, Standing
+from bridge.store import Decide, Entry, Recorded, Settlement, Stage, Standing
 from bridge.store.attaching import attach, owed_with_attached
 from bridge.store.database import SQL
 from bridge.store.rows import (
@@ -49,8 +49,14 @@ class Ledger:
 
         return restore
 
-    def settle(self, cursor: sqlite3.Cursor, done: Settlement, recorded: Recorded) -> None:
-        """Keeps what came of an attempt, and adds to `recorded` what is owed now, and what went on at once."""
+    def settle(self, cursor: sqlite3.Cursor, settlements: Sequence[Settlement]) -> Recorded:
+        """Keeps what came of attempts, and takes reports that came before that; gives what it led to."""
+        recorded = Recorded()
+        for done in settlements:
+            self._settle(cursor, done, recorded)
+        return recorded
+
+    def _settle(self, cursor: sqlite3.Cursor, done: Settlement, recorded: Recorded) -> None:
         message_id, line, now = done.message.message_id, line_of(done.event), done.event["at"]
         owed = done.owed
         if message_id in self.attached and done.state in FINAL:
@@ -84,6 +90,12 @@ class Ledger:
         for (body,) in cursor.execute(SQL["parked"], (lane, ref)).fetchall():
             self.record(cursor, lane, report_from_bytes(body), now, recorded)
         self.parked -= cursor.execute(SQL["unpark"], (lane, ref)).rowcount
+
+    def end(self, cursor: sqlite3.Cursor, entry: Entry) -> None:
+        """A message that no provider has is final now; keeps who must be told."""
+        self.queued -= 1
+        self.attached.discard(entry.message.message_id)
+        self.owe(cursor, entry.message.message_id, entry.owed)
 
     def record(self, cursor: sqlite3.Cursor, provider: str, report: Report, now: float, recorded: Recorded) -> None:
         """Keeps a report, and adds to `recorded` what it led to."""

@@ -230,14 +230,7 @@ class SqliteStore:
 
     def settle(self, settlements: Sequence[Settlement]) -> asyncio.Future[Recorded]:
         """Keeps what came of attempts, and takes reports that came before that; gives what it led to."""
-
-        def run(cursor: sqlite3.Cursor) -> Recorded:
-            recorded = Recorded()
-            for settlement in settlements:
-                self._ledger.settle(cursor, settlement, recorded)
-            return recorded
-
-        return self._writer.write(run, len(settlements))
+        return self._writer.write(lambda cursor: self._ledger.settle(cursor, settlements), len(settlements))
 
     # --- changes ------------------------------------------------------------------------------------------------
 
@@ -248,9 +241,7 @@ class SqliteStore:
             entries = [change(cursor, message_id, alter, now) for message_id in message_ids]
             for entry in entries:
                 if entry is not None and entry.stage is Stage.FINAL:
-                    self._ledger.queued -= 1
-                    self._ledger.attached.discard(entry.message.message_id)
-                    self._ledger.owe(cursor, entry.message.message_id, entry.owed)
+                    self._ledger.end(cursor, entry)
             return entries
 
         return self._writer.write(run, len(message_ids))
