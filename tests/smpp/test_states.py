@@ -31,7 +31,9 @@ def test_a_bind_is_for_an_open_session(command: CommandId) -> None:
 
 
 def test_who_was_called_may_bind_to_receive() -> None:
-    assert TABLE[State.OUTBOUND, CommandId.BIND_RECEIVER] is TABLE[State.OUTBOUND, CommandId.BIND_TRANSCEIVER] is Do.BIND
+    assert (
+        TABLE[State.OUTBOUND, CommandId.BIND_RECEIVER] is TABLE[State.OUTBOUND, CommandId.BIND_TRANSCEIVER] is Do.BIND
+    )
     assert TABLE[State.OUTBOUND, CommandId.BIND_TRANSMITTER] is Status.RINVBNDSTS
 
 

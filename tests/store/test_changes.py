@@ -45,7 +45,10 @@ async def test_what_a_provider_has_or_may_have_is_left_alone(store: Store) -> No
     await store.settle([sent(1), again(3, NOW + 9, begun=True)])
     await store.begin([2])
     await store.settle([sent(4, state=State.DELIVERED, stage=Stage.FINAL, next_at=None), again(5, NOW + 9)])
-    assert [done is not None for done in await store.change([1, 2, 3, 4, 5, 6], ended, NOW)] == [False] * 4 + [True, False]
+    assert [done is not None for done in await store.change([1, 2, 3, 4, 5, 6], ended, NOW)] == [False] * 4 + [
+        True,
+        False,
+    ]
     assert await stands(store, 5) == (State.DELETED, Reason.CANCELLED)
     assert store.queued == 2
 
@@ -145,7 +148,9 @@ async def test_waiting_sees_what_is_being_written(store: Store) -> None:
 
 
 async def test_known_by_an_id_of_their_own_or_a_shared_one(store: Store) -> None:
-    await store.accept([entry(2, known_id=2), entry(3, known_id=2), entry(4)], [part(5, 1, 2, known_id=2), part(6, 1, 2)])
+    await store.accept(
+        [entry(2, known_id=2), entry(3, known_id=2), entry(4)], [part(5, 1, 2, known_id=2), part(6, 1, 2)]
+    )
     assert [record.message.message_id for record in await store.known(2)] == [2, 3, 5]
     assert [record.message.message_id for record in await store.known(4)] == [4]
     (waits,) = await store.known(6)

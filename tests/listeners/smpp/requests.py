@@ -19,7 +19,9 @@ def query_body(message_id: str, source: tuple[int, int, str] = FROM) -> bytes:
     return c_octets(message_id) + address(source)
 
 
-def cancel_body(message_id: str = "", source: tuple[int, int, str] = FROM, to: str = "", service_type: str = "") -> bytes:
+def cancel_body(
+    message_id: str = "", source: tuple[int, int, str] = FROM, to: str = "", service_type: str = ""
+) -> bytes:
     return c_octets(service_type) + c_octets(message_id) + address(source) + address((1, 1, to))
 
 

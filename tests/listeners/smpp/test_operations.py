@@ -98,7 +98,9 @@ async def busy(client: Esme, bsg: Bsg) -> str:
     return message_id
 
 
-async def flagged(client: Esme, text: bytes = b"new", to: str = NUMBER, service_type: bytes = b"", **fields: Any) -> Answer:
+async def flagged(
+    client: Esme, text: bytes = b"new", to: str = NUMBER, service_type: bytes = b"", **fields: Any
+) -> Answer:
     """submit_sm with replace_if_present_flag."""
     body = bytearray(submit_body(to, text, **fields))
     body[-len(text) - 4] = 1
@@ -125,13 +127,16 @@ async def test_a_scheduled_message(serve: Serve, version: int, state: State) -> 
 @pytest.mark.parametrize(
     ("number", "state", "error"), [("380501234500", State.DELIVERED, 0), ("380501234501", State.UNDELIVERABLE, 27)]
 )
-async def test_a_final_message_has_its_date_and_its_error(
-    serve: Serve, number: str, state: State, error: int
-) -> None:
+async def test_a_final_message_has_its_date_and_its_error(serve: Serve, number: str, state: State, error: int) -> None:
     app, client = await serve(provider=VIRTUAL)
     message_id = await submitted(client, number)
     record = await final(app, int(message_id))
-    assert await query(client, message_id) == (message_id, at(record.updated_at)[:12] + f"{int(record.updated_at * 10 % 10)}00+", state, error)
+    assert await query(client, message_id) == (
+        message_id,
+        at(record.updated_at)[:12] + f"{int(record.updated_at * 10 % 10)}00+",
+        state,
+        error,
+    )
 
 
 async def test_ids_in_the_form_of_the_account(serve: Serve) -> None:
@@ -335,7 +340,9 @@ async def test_another_time(serve: Serve) -> None:
     assert before is not None
     assert kept is not None
     assert (kept.message.deliver_at, kept.state) == (before.message.deliver_at, State.SCHEDULED)
-    assert (await client.ask(REPLACE_SM, replace_body(message_id, b"x", schedule=later(3), validity=later(5)))).status == 0
+    assert (
+        await client.ask(REPLACE_SM, replace_body(message_id, b"x", schedule=later(3), validity=later(5)))
+    ).status == 0
     moved = await app.store.find(int(message_id))
     assert moved is not None
     assert moved.message.deliver_at == pytest.approx(time.time() + 3 * 3600, abs=5)
@@ -356,7 +363,9 @@ async def test_another_time(serve: Serve) -> None:
         ({"tlvs": payload(b"y")}, 0x01),
     ],
 )
-async def test_a_replacement_that_cannot_be_sent_changes_nothing(serve: Serve, fields: dict[str, Any], status: int) -> None:
+async def test_a_replacement_that_cannot_be_sent_changes_nothing(
+    serve: Serve, fields: dict[str, Any], status: int
+) -> None:
     app, client = await serve()
     message_id = await submitted(client, schedule=later(2))
     before = await app.store.find(int(message_id))
@@ -511,7 +520,8 @@ async def test_parts_to_several(serve: Serve) -> None:
     _, client = await serve(provider=VIRTUAL)
     answers = [
         await client.ask(
-            SUBMIT_MULTI, multi_body("380501234500", "380501234501", text=b"\5\0\3\x07\2" + bytes((n,)) + b"x", esm_class=0x40)
+            SUBMIT_MULTI,
+            multi_body("380501234500", "380501234501", text=b"\5\0\3\x07\2" + bytes((n,)) + b"x", esm_class=0x40),
         )
         for n in (1, 2)
     ]

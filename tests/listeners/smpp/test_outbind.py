@@ -186,9 +186,7 @@ async def test_no_longer_called(calling: Callable[..., Any], waiting: Waiting, w
     await waiting.call()
 
 
-async def test_over_tls(
-    calling: Callable[..., Any], world: World, certificate: dict[str, str]
-) -> None:
+async def test_over_tls(calling: Callable[..., Any], world: World, certificate: dict[str, str]) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate["certificate"], certificate["key"])
     made = Waiting()
