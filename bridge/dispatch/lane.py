@@ -358,6 +358,7 @@ class Lane:
             finally:
                 if probe:
                     self.breaker.end()
+            self.exchange.count_repeats(sent, outcomes)
             now = self._clock()
             settlements += [
                 settle(queued, outcome, now, random.random(), self._policy)
@@ -395,6 +396,5 @@ class Lane:
         for settlement in settlements:
             if settlement.stage is Stage.QUEUED and settlement.next_at is not None:
                 self._lanes[settlement.lane].wake(settlement.next_at)
-        owed = done.result()
-        if owed:
+        if owed := done.result():
             self._on_owed(owed)
