@@ -11,7 +11,7 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
@@ -27,6 +27,7 @@ _ERRORS = {
     3: "Parameters missing",
     6: "Bad tariff number",
     7: "Parameters invalid",
+    8: "Insufficient funds",
     12: "Package too large",
     20: "SMS not found",
     21: "Bad phone number",
@@ -86,6 +87,10 @@ class Trouble(Enum):
     TAKEN_CLOSED = "the messages are taken, and the connection is closed"
     GARBAGE = "nothing is taken, and the answer is not JSON"
     TAKEN_GARBAGE = "the messages are taken, and the answer is not JSON"
+    HALF_TAKEN_CLOSED = "every other message is taken, and the connection is closed"
+    UNAUTHORISED = "401, and nothing is taken"
+    FORBIDDEN = "403, and nothing is taken"
+    NO_CREDIT = "error 8, and nothing is taken"
 
 
 class Reporting(Enum):
@@ -99,6 +104,7 @@ class Reporting(Enum):
     NEVER = "no callback: it must be asked for"
 
 
+_REFUSALS = {Trouble.BUSY: 503, Trouble.UNAUTHORISED: 401, Trouble.FORBIDDEN: 403}
 _BEFORE = (Reporting.EARLY, Reporting.EARLY_BY_ID)
 
 
@@ -150,11 +156,16 @@ class Sms:
         }
 
 
+async def at_once(number: int) -> None:
+    """Nothing is waited for."""
+
+
 @dataclass
 class BsgServer:
     """The server; `taken` is what it accepted, by reference."""
 
     trouble: Callable[[int], Trouble | None] = lambda number: None  # of the n-th request to send, from 0
+    before: Callable[[int], Awaitable[None]] = at_once  # what the n-th request to send waits for once it is read
     reporting: Callable[[Sms], Reporting] = lambda sms: Reporting.PLAIN
     outcome: Callable[[Sms], str] = lambda sms: "delivered"
     alt_outcome: Callable[[Sms], str] = lambda sms: "delivered"  # of the SMS where Viber fails
@@ -214,8 +225,11 @@ class BsgServer:
         if trouble is Trouble.UNREAD:
             return _hang_up(request)
         octets = await request.read()
-        if trouble is Trouble.BUSY:
-            return web.Response(status=503, text="Service Unavailable")
+        await self.before(number)
+        if trouble in _REFUSALS:
+            return web.Response(status=_REFUSALS[trouble], text="no")
+        if trouble is Trouble.NO_CREDIT:
+            return web.json_response({"error": 8, "errorDescription": _ERRORS[8]})
         if trouble is Trouble.LIMITED:
             return web.Response(status=429, headers={"Retry-After": "1"}, text="Too Many Requests")
         if trouble is Trouble.SILENT:
@@ -223,17 +237,17 @@ class BsgServer:
             return _hang_up(request)
         if trouble is Trouble.GARBAGE:
             return web.Response(status=502, text="<html><h1>Bad Gateway</h1></html>", content_type="text/html")
-        answer = self._answer(request, octets)
+        answer = self._answer(request, octets, each=2 if trouble is Trouble.HALF_TAKEN_CLOSED else 1)
         await self._report_early(answer)
         if trouble is Trouble.TAKEN_SILENT:
             await self._stopped.wait()
-        if trouble in (Trouble.TAKEN_SILENT, Trouble.TAKEN_CLOSED):
+        if trouble in (Trouble.TAKEN_SILENT, Trouble.TAKEN_CLOSED, Trouble.HALF_TAKEN_CLOSED):
             return _hang_up(request)
         if trouble is Trouble.TAKEN_GARBAGE:
             return web.Response(text='{"result":[{"err', content_type="application/json")
         return web.json_response(answer)
 
-    def _answer(self, request: web.Request, octets: bytes) -> dict[str, Any]:
+    def _answer(self, request: web.Request, octets: bytes, each: int) -> dict[str, Any]:
         code, body = self._check(request, octets)
         if code:
             self.refused[code] += 1
@@ -241,7 +255,7 @@ class BsgServer:
         if body["destination"] == "phone":
             return {"result": self._take(body, body, set())}
         seen: set[str] = set()
-        result = [self._take(item, body | item, seen) for item in body["phones"]]
+        result = [self._take(item, body | item, seen) for item in body["phones"][::each]]
         return {"task_id": str(self.requests), "result": result, "total_price": "0.05", "currency": "EUR"}
 
     def _check(self, request: web.Request, octets: bytes) -> tuple[int, dict[str, Any]]:
@@ -520,6 +534,6 @@ async def _json_of(request: web.Request) -> Any:
 
 
 def _hang_up(request: web.Request) -> web.StreamResponse:
-    assert request.transport is not None
-    request.transport.abort()
+    if request.transport is not None:  # else whoever asked was the first
+        request.transport.abort()
     return web.Response()
