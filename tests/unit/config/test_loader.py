@@ -345,12 +345,7 @@ def test_provider_of_one_s_own_is_loaded(write: Write, tmp_path: Path) -> None:
     ("declaration", "old", "new", "told"),
     [
         (DECLARATION, "key: k3y", "kye: k3y", 'bridge.yaml:10: providers.own.kye: unknown key; did you mean "key"?'),
-        (
-            DECLARATION,
-            "type: acme",
-            "type: acm",
-            'bridge.yaml:10: providers.own.type: no provider type is called "acm"',
-        ),
+        (DECLARATION, "type: acme", "type: acm", 'bridge.yaml:10: providers.own.type: no provider type is called "acm"'),
         (
             DECLARATION.replace("{to}", "{too}"),
             "",
