@@ -78,6 +78,11 @@ def outcome_of(code: int | None) -> Outcome:
     return CODES[code]
 
 
+def receiver_of(item: Mapping[str, Any]) -> str:
+    """Whom an entry is about, as we name them."""
+    return text_of(item.get("receiver")).removeprefix("+")
+
+
 def reports_of(said: Mapping[str, Any], references: References) -> Iterator[Report]:
     """The reports on a request, none on one that is not ours.
 
@@ -88,10 +93,10 @@ def reports_of(said: Mapping[str, Any], references: References) -> Iterator[Repo
     message_id = references.message_id(txnid.partition("-")[0])
     found: dict[str | None, list[tuple[int, str]]] = {}
     for item in objects_of(said.get("list")):
-        code, receiver = int_of(item.get("resultcode")), text_of(item.get("receiver")).removeprefix("+")
+        code = int_of(item.get("resultcode"))
         if code is not None:
-            entry = (code, text_of(item.get("reportid")))
-            found.setdefault(f"{txnid}:{receiver}" if message_id is None else None, []).append(entry)
+            ref = f"{txnid}:{receiver_of(item)}" if message_id is None else None
+            found.setdefault(ref, []).append((code, text_of(item.get("reportid"))))
     if not found and overall is not None:
         found[None] = [(overall, "")]
     for ref, entries in found.items():

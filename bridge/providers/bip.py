@@ -25,7 +25,17 @@ from pydantic import Field, field_validator, model_validator
 
 from bridge.message import Accepted, Content, Message, Outcome, Reason, Refused, Retry, State
 from bridge.providers import _contract
-from bridge.providers._bip_said import CODES, LIST, STATES, Notices, NoticeState, inbound_of, outcome_of, reports_of
+from bridge.providers._bip_said import (
+    CODES,
+    LIST,
+    STATES,
+    Notices,
+    NoticeState,
+    inbound_of,
+    outcome_of,
+    receiver_of,
+    reports_of,
+)
 from bridge.providers._contract import (
     Attempt,
     BadCallback,
@@ -158,9 +168,12 @@ class Provider(_contract.Provider):
         if code is None and fine and later:
             code = 0
         items = objects_of(answer.get("list"))
+        by_receiver: dict[str, list[dict[str, Any]]] = {}
+        for item in items:
+            by_receiver.setdefault(receiver_of(item), []).append(item)
         outcomes: list[Outcome] = []
         for attempt, ref in zip(attempts, self.provider_refs(attempts), strict=True):
-            mine = items if len(attempts) == 1 else [each for each in items if _is_for(each, attempt)]
+            mine = items if len(attempts) == 1 else by_receiver.get(attempt.message.destination)
             if not fine and not code:
                 outcomes.append(status_outcome(response))
             elif mine:
@@ -247,10 +260,6 @@ def _txnid(attempts: Sequence[Attempt]) -> str:
 def _ttl_s(message: Message) -> int:
     """Seconds from when the message may leave until it expires, rounded up."""
     return max(math.ceil(message.expires_at - max(message.accepted_at, message.deliver_at or 0.0)), 1)
-
-
-def _is_for(item: Mapping[str, Any], attempt: Attempt) -> bool:
-    return text_of(item.get("receiver")).removeprefix("+") == attempt.message.destination
 
 
 def _items(message: Message) -> list[dict[str, Any]]:
