@@ -58,8 +58,8 @@ class Ledger:
             self.attached.discard(message_id)
         changed = cursor.execute(
             SQL["settle"],
-            (int(done.stage), int(done.state), done.lane, done.step, done.attempts, done.begun, done.next_at,
-             done.else_at, plain(done.reason), now, done.sent_at, done.provider_ref, line, message_id),
+            (int(done.stage), int(done.state), done.lane, done.step, done.attempts, done.begun, int(done.alone),
+             done.next_at, done.else_at, plain(done.reason), now, done.sent_at, done.provider_ref, line, message_id),
         ).rowcount  # fmt: skip
         recorded = Recorded()
         if changed:

@@ -204,8 +204,9 @@ class SqliteStore:
                     step=step,
                     attempts=attempts,
                     begun=begun,
+                    alone=bool(alone),
                 )
-                for _, body, plan, step, attempts, begun in rows
+                for _, body, plan, step, attempts, begun, alone in rows
             ]
             return queued, next_due
 
