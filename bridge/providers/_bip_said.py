@@ -47,10 +47,10 @@ CODES: dict[int, Outcome] = {
     1005: _INVALID,  # a text with a size
     1006: _INVALID,  # a text with a ratio
     1007: _INVALID,  # a text with an itemid
-    1027: _CONTENT,  # contact
-    1028: _CONTENT,
-    1029: _CONTENT,
-    1030: _CONTENT,
+    1027: _CONTENT,  # contact, as the next three
+    1028: _CONTENT,  # contact
+    1029: _CONTENT,  # contact
+    1030: _CONTENT,  # contact
 }
 # Words of a notification, in English and Turkish, whole or by their initial.
 STATES: dict[str, tuple[State, Reason | None]] = {
