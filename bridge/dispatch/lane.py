@@ -355,6 +355,7 @@ class Lane:
             finally:
                 if probe:
                     self.breaker.end()
+            self.exchange.count_repeats(sent, outcomes)
             now = self._clock()
             if len(sent) > 1:
                 set_apart(sent, outcomes)
@@ -394,6 +395,5 @@ class Lane:
         for settlement in settlements:
             if settlement.stage is Stage.QUEUED and settlement.next_at is not None:
                 self._lanes[settlement.lane].wake(settlement.next_at)
-        owed = done.result()
-        if owed:
+        if owed := done.result():
             self._on_owed(owed)
