@@ -12,7 +12,7 @@ from email.message import Message as Part
 from email.policy import SMTP, EmailPolicy
 from email.utils import format_datetime, formataddr, parseaddr
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -72,6 +72,8 @@ class Recipient(msgspec.Struct, frozen=True, kw_only=True):
 
     number: str  # E.164 digits
     address: str  # as it was written
+    flash: bool = False
+    validity_s: float | None = None
     notify: tuple[str, ...] = ()
     orcpt: str | None = None
 
@@ -84,6 +86,8 @@ class Submission(msgspec.Struct, kw_only=True):
     ret: str | None = None
     envid: str | None = None
     recipients: list[Recipient] = []
+    commands: list[list[Recipient]] = []  # those that each RCPT has added
+    verify: Literal["either", "both"] | None = None  # what must yet be known of a sender who has not logged in
 
 
 # --- mail -> messages ---------------------------------------------------------------------------------------------
@@ -127,7 +131,8 @@ def messages_from_mail(
             source=account.settings.source,
             text=text,
             accepted_at=now,
-            expires_at=now + account.validity_s,
+            expires_at=now + (recipient.validity_s or account.validity_s),
+            flash=recipient.flash,
             report_on=report_on(recipient.notify),
             native=_known(
                 mail_from=submission.mail_from,
