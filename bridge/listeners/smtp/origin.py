@@ -180,7 +180,7 @@ def _strictness(domain: str, names: Names) -> _Strict:
     return _Strict()
 
 
-class _Query(spf.query):  # type: ignore[misc] - the library has no types
+class _Query(spf.query):  # type: ignore[misc]
     """The library's evaluation, asking our name servers."""
 
     def __init__(self, sent: Sent, names: Names) -> None:
@@ -199,7 +199,7 @@ class _Query(spf.query):  # type: ignore[misc] - the library has no types
             self.void_lookups += 1
             if self.void_lookups > spf.MAX_VOID_LOOKUPS:
                 raise spf.PermError(f"Void lookup limit of {spf.MAX_VOID_LOOKUPS} exceeded")
-        return found
+        return list(found)
 
 
 def _value(record: Any, kind: str) -> Any:

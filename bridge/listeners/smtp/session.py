@@ -261,7 +261,8 @@ class Session(Connection):
             raise Rejected("503 5.5.1 Send MAIL and RCPT first")
         if arg:
             raise Rejected("501 5.5.4 DATA takes no parameters")
-        if self._reader._buffer:  # type: ignore[attr-defined] - nothing else tells what came ahead (RFC 2920 §3.1)
+        # Who is no mail server may be a script that says everything at once; a mail server waits (RFC 2920 §3.1).
+        if self._login is None and self._reader._buffer:  # type: ignore[attr-defined]
             await self._part("503 5.5.0 The mail came ahead of the reply to DATA")
         await self.push("354 End data with <CR><LF>.<CR><LF>")
         replies = await self._received(mail)
