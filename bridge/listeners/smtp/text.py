@@ -37,6 +37,7 @@ _CHARSETS = {
 _NOT_CHARSETS = frozenset({"idna", "punycode", "unicode_escape", "unicode-escape", "raw_unicode_escape"})
 _HEADER_MAX = 8192  # characters that are read of one; the decoder of the library may take the square of it
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,250}>")
+_OPTION_MAX = 500  # characters
 _SUBJECT_MAX = 2000  # characters
 
 _CLEAN: dict[int, str | None] = {
@@ -54,6 +55,8 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     body: str
     message_id: str | None = None  # with its angle brackets
+    attached: bool = False  # something that is no text goes with it
+    options: dict[str, str] = {}  # headers X-SMS-Name: value, as name: value in lower-case names
 
 
 def read_mail(octets: bytes) -> Letter:
@@ -68,7 +71,26 @@ def read_mail(octets: bytes) -> Letter:
         subject=" ".join(_clean(_decode_words(_header(mail, "subject"))).split())[:_SUBJECT_MAX],
         body=_clean(body),
         message_id=message_id[0] if message_id else None,
+        attached=any(map(_is_attachment, mail.walk())),
+        options=_options(mail),
     )
+
+
+def _is_attachment(part: Part) -> bool:
+    if part.is_multipart() or part.get_content_type() in ("text/calendar", "message/delivery-status"):
+        return False
+    # Pictures of a signature have a Content-ID: they belong to the HTML.
+    return part.get_content_disposition() == "attachment" or (
+        part.get_content_maintype() != "text" and part.get("content-id") is None
+    )
+
+
+def _options(mail: Part) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in mail.raw_items():
+        if name.lower().startswith("x-sms-"):
+            found.setdefault(name[6:].lower(), " ".join(_clean(_decode_words(str(value)[:_OPTION_MAX])).split()))
+    return found
 
 
 def _readable(part: Part) -> str | None:
