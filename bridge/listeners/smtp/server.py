@@ -11,6 +11,7 @@ from bridge.listeners.addresses import Crowd
 from bridge.listeners.entrance import Entrance
 from bridge.listeners.passwords import Passwords
 from bridge.listeners.smtp.connection import Context
+from bridge.listeners.smtp.dialects.session import DialectSession
 from bridge.listeners.smtp.limits import Limits
 from bridge.listeners.smtp.origin import Origins
 from bridge.listeners.smtp.ports import Account, Intake
@@ -81,8 +82,9 @@ class SmtpServer:
         logging.getLogger("mail.log").setLevel(logging.CRITICAL + 1)
         address = Address(self._settings.listen)
         implicit = self._settings.mode == "implicit"
+        make = Session if self._settings.dialect is None else DialectSession
         entrance = Entrance(
-            lambda peer: Session(self._context, peer),
+            lambda peer: make(self._context, peer),
             tls=self._context.tls if implicit else None,
             proxies=self._settings.proxy,
             patience_s=_HANDSHAKE_S,

@@ -59,11 +59,14 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, str] = {}  # headers X-SMS-Name: value, as name: value in lower-case names
 
 
-def read_mail(octets: bytes) -> Letter:
-    """Reads a mail as it came through DATA (RFC 5322). Raises Refusal when it is nested beyond reason."""
+def read_mail(octets: bytes, charset: str = "") -> Letter:
+    """Reads a mail as it came through DATA (RFC 5322); `charset` is that of texts which name none.
+
+    Raises Refusal when it is nested beyond reason.
+    """
     try:
         mail = message_from_bytes(octets)
-        body = _readable(mail) or ""
+        body = _readable(mail, charset) or ""
     except RecursionError:
         raise Refusal(Reason.INVALID_TEXT, "the mail is nested too deeply") from None
     message_id = _MESSAGE_ID.search(_header(mail, "message-id"))
@@ -93,7 +96,7 @@ def _options(mail: Part) -> dict[str, str]:
     return found
 
 
-def _readable(part: Part) -> str | None:
+def _readable(part: Part, charset: str = "") -> str | None:
     """The text of a part, None without one: of alternatives the plain one, of a mixture the first that has a text."""
     if part.is_multipart():
         if part.get_content_maintype() != "multipart":
@@ -101,14 +104,14 @@ def _readable(part: Part) -> str | None:
         children = [child for child in part.get_payload() if isinstance(child, Part)]
         if part.get_content_subtype() == "alternative":
             children.sort(key=lambda child: child.get_content_type() != "text/plain")
-        return next((text for text in map(_readable, children) if text), None)
+        return next((text for child in children if (text := _readable(child, charset))), None)
     kind = part.get_content_type()
     if kind not in ("text/plain", "text/html") or part.get_content_disposition() == "attachment":
         return None
     octets = part.get_payload(decode=True)
     if not isinstance(octets, bytes):
         return None
-    text = decode(octets, _parameter(part, "charset"))
+    text = decode(octets, _parameter(part, "charset") or charset)
     if kind == "text/html":
         text = text_of_html(text)
     elif _parameter(part, "format").lower() == "flowed":
