@@ -17,7 +17,7 @@ import structlog
 
 from bridge.dispatch.breaker import Breaker
 from bridge.dispatch.exchange import Exchange
-from bridge.dispatch.retry import Policy, expire, settle
+from bridge.dispatch.retry import Policy, expire, set_apart, settle
 from bridge.dispatch.waiting import Waiting
 from bridge.message import Outcome, Owed, Reason, Refused, Retry, Unsure
 from bridge.providers._contract import Attempt, Provider
@@ -304,13 +304,10 @@ class Lane:
 
     def _take(self, now: float) -> list[Queued]:
         """What goes into one request: the first that waits, and those behind it that may share a request with it."""
-        ready = self._ready
-        size = 1 if self.breaker.open else min(self.provider.batch_size, len(ready))
+        size = 1 if self.breaker.open else min(self.provider.batch_size, len(self._ready))
         if self._bucket is not None:
             size = self._bucket.take(size, now)
-        if size == 0:
-            return []
-        batch = ready.take(size, self._batch_key)
+        batch = self._ready.take(size, self._batch_key) if size else []
         if self._bucket is not None:
             self._bucket.give_back(size - len(batch))
         return batch
@@ -358,7 +355,10 @@ class Lane:
             finally:
                 if probe:
                     self.breaker.end()
+            self.exchange.count_repeats(sent, outcomes)
             now = self._clock()
+            if len(sent) > 1:
+                set_apart(sent, outcomes)
             settlements += [
                 settle(queued, outcome, now, random.random(), self._policy)
                 for queued, outcome in zip(sent, outcomes, strict=True)
@@ -395,6 +395,5 @@ class Lane:
         for settlement in settlements:
             if settlement.stage is Stage.QUEUED and settlement.next_at is not None:
                 self._lanes[settlement.lane].wake(settlement.next_at)
-        owed = done.result()
-        if owed:
+        if owed := done.result():
             self._on_owed(owed)

@@ -19,7 +19,7 @@ from typing import Literal
 
 import msgspec
 
-from bridge.message import Accepted, Outcome, Owed, Reason, Refused, Report, Retry, State, owed_for
+from bridge.message import Accepted, Outcome, Owed, Reason, Refused, Report, Retry, State, Unsure, owed_for
 from bridge.store import Event, Queued, Settlement, Stage
 
 MOVE_AFTER = 3
@@ -57,6 +57,13 @@ def failed_state(reason: Reason) -> State:
 def delay_s(attempts: int, roll: float) -> float:
     """Seconds before the next attempt after `attempts` failed ones; `roll` in [0, 1) spreads them by a half."""
     return float(min(_MAX_DELAY_S, _FIRST_DELAY_S * 2 ** min(attempts - 1, 20))) * (0.75 + roll / 2)
+
+
+def set_apart(sent: Sequence[Queued], outcomes: Sequence[Outcome]) -> None:
+    """Of messages that shared a request, those whose outcome may be another's fault go alone from now on."""
+    for queued, outcome in zip(sent, outcomes, strict=True):
+        if isinstance(outcome, Unsure) or (isinstance(outcome, Retry) and outcome.reason is Reason.PROVIDER_REFUSED):
+            queued.alone = True
 
 
 def settle(queued: Queued, outcome: Outcome, now: float, roll: float, policy: Policy) -> Settlement:
@@ -164,6 +171,7 @@ def _again(queued: Queued, at: float, event: Event, reason: Reason) -> Settlemen
         step=queued.step,
         attempts=queued.attempts,
         begun=queued.begun,
+        alone=queued.alone,
         next_at=at,
         reason=reason,
         event=event,

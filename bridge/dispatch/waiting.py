@@ -64,11 +64,11 @@ class Waiting:
             self._withdrawn -= 1
 
     def take(self, size: int, key_of: Callable[[Queued], object]) -> list[Queued]:
-        """The next one, and those behind it that may share a request with it, `size` at most: of the same key, and to
-        another number each. The others keep their places.
+        """The next one, and those behind it that may share a request with it, `size` at most: of the same key, to
+        another number each, and none that is to go alone. The others keep their places.
         """
         first = self.pop()
-        if size == 1:
+        if size == 1 or first.alone:
             return [first]
         batch, left = [first], []
         key = key_of(first)
@@ -77,7 +77,7 @@ class Waiting:
             if len(batch) == size:
                 break
             one = self.pop()
-            if one.message.destination in destinations or key_of(one) != key:
+            if one.alone or one.message.destination in destinations or key_of(one) != key:
                 left.append(one)
             else:
                 destinations.add(one.message.destination)

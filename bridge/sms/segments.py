@@ -123,7 +123,7 @@ def kept_udh(elements: Iterable[Element], alphabet: str) -> bytes | None:
     kept = [
         element
         for element in elements
-        if element.identifier not in _CONCATS and (alphabet == BINARY or element.identifier in _TELLING)
+        if element.identifier not in _CONCATS and (alphabet == BINARY or _tells(element))
     ]
     return build_udh(kept) if kept else None
 
@@ -196,11 +196,17 @@ def count_parts(text: str) -> tuple[str, int]:
 
 
 _CONCATS = frozenset({CONCAT8, CONCAT16})
-# 8-bit and 16-bit ports, WCMP, RFC 822 header, SIM toolkit security.
-_TELLING = frozenset({0x04, PORTS16, 0x09, 0x20, *range(0x70, 0x80)})
+_PORTS_OCTETS = {0x04: 2, PORTS16: 4}  # of 8 and of 16 bits
+_TELLING = frozenset({0x09, 0x20, *range(0x70, 0x80)})  # WCMP, RFC 822 header, SIM toolkit security
 _OCTET_ALPHABETS = frozenset({"latin1", "ascii", "cp1252", "iso-8859-5", "iso-8859-8", "utf8", PACKED, BINARY})
 _ZERO_WIDTH_JOINER = "\u200d"
 _SKIN_TONES = range(0x1F3FB, 0x1F400)
+
+
+def _tells(element: Element) -> bool:
+    """True when an element says what a text is for; ports of another length than theirs say nothing."""
+    octets = _PORTS_OCTETS.get(element.identifier)
+    return element.identifier in _TELLING if octets is None else len(element.data) == octets
 
 
 def _ends(octets: bytes, alphabet: str, header_octets: int) -> list[int]:

@@ -48,6 +48,7 @@ class Queued(msgspec.Struct, kw_only=True, gc=False):
     plan: Plan
     step: int = 0  # index into plan: the provider that has it now
     attempts: int = 0  # made at that provider
+    alone: bool = False  # what came of a request that it shared was unclear: it shares none any more
     begun: bool = False  # an attempt was under way when its lane last heard of it: may have been sent
     under_way: bool = False  # its lane has taken it to send it
     withdrawn: bool = False  # it was changed since: this one is not to be sent
@@ -85,6 +86,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     event: Event
     else_at: float | None = None  # when the plan's next provider goes too
     begun: bool = False
+    alone: bool = False
     sent_at: float | None = None
     provider_ref: str | None = None
     reason: Reason | None = None
@@ -155,7 +157,10 @@ class Store(Protocol):
     """What the loops ask of a store."""
 
     store_id: str
-    queued: int  # messages not yet with a provider, on disk and in memory
+
+    @property
+    def queued(self) -> int:
+        """Messages not yet with a provider, on disk and in memory."""
 
     def next_id(self) -> int:
         """A new id for a message, part or owed thing; never given out twice. Raises StoreUnavailable."""

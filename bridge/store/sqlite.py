@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bridge.errors import StoreUnavailable
-from bridge.message import FINAL, Inbound, Message, Owed, Part, Reason, Report, State, Usage
+from bridge.message import Inbound, Message, Owed, Part, Report, Usage
 from bridge.store import (
     Alter,
     Awaiting,
@@ -24,25 +24,20 @@ from bridge.store import (
     Recorded,
     Settlement,
     Stage,
-    Standing,
     Wanted,
 )
-from bridge.store.attaching import attach, joined, owed_with_attached
+from bridge.store.attaching import joined
 from bridge.store.changes import change, due, waiting
-from bridge.store.database import SQL, hold, migrate, open_file
+from bridge.store.database import SQL, hold, migrate, of_one_moment, open_file
+from bridge.store.ledger import Ledger
 from bridge.store.lookup import find, known
 from bridge.store.rows import (
-    STATES,
-    Row,
-    event_from_report,
     line_of,
     message_from_bytes,
     owed_from_row,
     pack,
-    plain,
     plan_from_text,
     record_from_row,
-    report_from_bytes,
     row_from_entry,
 )
 from bridge.store.writer import Writer
@@ -50,7 +45,6 @@ from bridge.store.writer import Writer
 T = TypeVar("T")
 
 _ID_BLOCK = 100_000  # ids reserved on disk at once; a restart skips the rest of its block
-_SENT_KEPT = 10_000  # messages in memory for the report that is likely to come soon
 _LEASE_S = 3600.0  # only orders the leased ones: the process that holds the file is the only one that leases
 
 
@@ -69,23 +63,18 @@ class SqliteStore:
         except sqlite3.Error as error:
             self._lock.close()
             raise StoreUnavailable(f"{path} cannot be used: {error}") from None
-        self._decide = decide
         self._read_thread = ThreadPoolExecutor(1, "store-read")
         self._closed = False
         try:
             migrate(self._connection)
             self._take_up(now)
+            self._ledger = Ledger(self._connection, decide)
         except (sqlite3.Error, StoreUnavailable) as error:
             self._release()
             raise StoreUnavailable(f"{path} cannot be used: {error}") from None
         # Somebody's tool may lock the file later; the event loop must not wait for that.
         self._connection.execute("PRAGMA busy_timeout=100")
-        self._purged_to = 0
-        self._attached: set[int] = set()  # messages that were given parts while they may have been with a lane
-        self._sent: dict[
-            int, tuple[State, str, bool, Message]
-        ] = {}  # with a provider since a moment, and unchanged since
-        self._writer = Writer(self._connection, self._remember)
+        self._writer = Writer(self._connection, self._ledger.remember)
 
     def _take_up(self, now: float) -> None:
         """Goes on where an earlier process ended."""
@@ -98,19 +87,6 @@ class SqliteStore:
         self._id_end = self._reserved = self._next_id + _ID_BLOCK
         connection.execute(SQL["write_meta"], ("next_id", str(self._id_end)))
         connection.execute("COMMIT")
-        self._next_owed: int = connection.execute(SQL["last_owed"]).fetchone()[0] + 1
-        self.queued: int = connection.execute(SQL["count_queued"]).fetchone()[0]
-        self._parked: int = connection.execute(SQL["count_parked"]).fetchone()[0]
-
-    def _remember(self) -> Callable[[], None]:
-        """How to set back what is counted in memory, should a transaction be undone: counting anew takes too long."""
-        queued, parked, purged_to, attached = self.queued, self._parked, self._purged_to, set(self._attached)
-
-        def restore() -> None:
-            self.queued, self._parked, self._purged_to, self._attached = queued, parked, purged_to, attached
-            self._sent.clear()
-
-        return restore
 
     def _meta(self, name: str) -> str | None:
         row = self._connection.execute(SQL["read_meta"], (name,)).fetchone()
@@ -127,6 +103,11 @@ class SqliteStore:
         self._reader.close()
         self._connection.close()
         self._lock.close()
+
+    @property
+    def queued(self) -> int:
+        """Messages not yet with a provider, on disk and in memory."""
+        return self._ledger.queued
 
     @property
     def commits(self) -> int:
@@ -166,7 +147,7 @@ class SqliteStore:
                 cursor.executemany(SQL["keep_part"], rows)
                 shared = [(part.known_id, part.message_id) for part in parts if part.known_id is not None]
                 cursor.executemany(SQL["share"], shared)
-            self.queued += sum(entry.stage <= Stage.LEASED for entry in entries)
+            self._ledger.queued += sum(entry.stage <= Stage.LEASED for entry in entries)
             cursor.executemany(SQL["accept"], [row_from_entry(entry) for entry in entries])
             for entry in entries:
                 if entry.joins:
@@ -174,7 +155,7 @@ class SqliteStore:
                     marks = zip_longest(entry.joins, entry.marks)
                     cursor.executemany(SQL["join_part"], [(message_id, mark, part_id) for part_id, mark in marks])
                 if entry.owed:
-                    self._owe(cursor, entry.message.message_id, entry.owed)
+                    self._ledger.owe(cursor, entry.message.message_id, entry.owed)
                 if entry.message.known_id is not None:
                     cursor.execute(SQL["share"], (entry.message.known_id, entry.message.message_id))
 
@@ -205,16 +186,7 @@ class SqliteStore:
     ) -> asyncio.Future[list[Owed] | None]:
         """Gives waiting parts to a message that was joined without them; gives what is owed for them now."""
 
-        def run(cursor: sqlite3.Cursor) -> list[Owed] | None:
-            owed = attach(cursor, message_id, parts, now)
-            self._sent.pop(message_id, None)
-            if owed:
-                self._owe(cursor, message_id, owed)
-            elif owed is not None:
-                self._attached.add(message_id)
-            return owed
-
-        return self._writer.write(run, len(parts))
+        return self._writer.write(lambda cursor: self._ledger.attach(cursor, message_id, parts, now), len(parts))
 
     # --- out ----------------------------------------------------------------------------------------------------
 
@@ -232,8 +204,9 @@ class SqliteStore:
                     step=step,
                     attempts=attempts,
                     begun=bool(begun),
+                    alone=bool(alone),
                 )
-                for _, body, plan, step, attempts, begun in rows
+                for _, body, plan, step, attempts, begun, alone in rows
             ]
             return queued, next_due
 
@@ -259,44 +232,9 @@ class SqliteStore:
         """Keeps what came of attempts; gives what is owed now."""
 
         def run(cursor: sqlite3.Cursor) -> list[Owed]:
-            owed: list[Owed] = []
-            for settlement in settlements:
-                owed += self._settle(cursor, settlement)
-            return owed
+            return [owed for settlement in settlements for owed in self._ledger.settle(cursor, settlement)]
 
         return self._writer.write(run, len(settlements))
-
-    def _settle(self, cursor: sqlite3.Cursor, done: Settlement) -> Sequence[Owed]:
-        message_id, line, now = done.message.message_id, line_of(done.event), done.event["at"]
-        owed = done.owed
-        if message_id in self._attached and done.state in FINAL:
-            # Its lane had the message in memory when parts were attached to it.
-            owed = owed_with_attached(cursor, done)
-            self._attached.discard(message_id)
-        changed = cursor.execute(
-            SQL["settle"],
-            (int(done.stage), int(done.state), done.lane, done.step, done.attempts, int(done.begun), done.next_at,
-             done.else_at, plain(done.reason), now, done.sent_at, done.provider_ref, line, message_id),
-        ).rowcount  # fmt: skip
-        recorded = Recorded()
-        if changed:
-            self.queued -= done.stage >= Stage.SENT
-            if owed:
-                self._owe(cursor, message_id, owed)
-                recorded.owed += owed
-            elif done.stage is Stage.SENT and message_id not in self._attached:
-                self._sent[message_id] = (done.state, done.lane, done.else_at is not None, done.message)
-                if len(self._sent) > _SENT_KEPT:
-                    del self._sent[next(iter(self._sent))]
-        else:
-            cursor.execute(SQL["settle_late"], (done.provider_ref, line, message_id))
-        if self._parked and done.provider_ref is not None:
-            # Reports that came before this answer, known by nothing but the provider's id.
-            key = (done.lane, done.provider_ref)
-            for (body,) in cursor.execute(SQL["parked"], key).fetchall():
-                self._record(cursor, done.lane, report_from_bytes(body), now, recorded)
-            self._parked -= cursor.execute(SQL["unpark"], key).rowcount
-        return recorded.owed
 
     # --- changes ------------------------------------------------------------------------------------------------
 
@@ -307,8 +245,8 @@ class SqliteStore:
             entries = [change(cursor, message_id, alter, now) for message_id in message_ids]
             for entry in entries:
                 if entry is not None and entry.stage is Stage.FINAL:
-                    self.queued -= 1
-                    self._owe(cursor, entry.message.message_id, entry.owed)
+                    self._ledger.queued -= 1
+                    self._ledger.owe(cursor, entry.message.message_id, entry.owed)
             return entries
 
         return self._writer.write(run, len(message_ids))
@@ -347,80 +285,18 @@ class SqliteStore:
         def run(cursor: sqlite3.Cursor) -> Recorded:
             recorded = Recorded()
             for report in reports:
-                self._record(cursor, provider, report, now, recorded)
+                self._ledger.record(cursor, provider, report, now, recorded)
             return recorded
 
         return self._writer.write(run, len(reports))
-
-    def _record(self, cursor: sqlite3.Cursor, provider: str, report: Report, now: float, recorded: Recorded) -> None:
-        standing, message_id, stage = self._standing(cursor, provider, report)
-        if standing is None:
-            if report.message_id is None and report.provider_ref is not None:
-                key = (provider, report.provider_ref, int(report.state), now, pack(report))
-                self._parked += cursor.execute(SQL["park"], key).rowcount
-                recorded.parked += 1
-            else:
-                recorded.stray += 1
-            return
-        verdict = self._decide(standing, provider, report, now)
-        line = line_of(event_from_report(provider, report, now))
-        if verdict.goes_on:
-            cursor.execute(SQL["note_report"], (line, message_id))
-            recorded.went_on += self._go_on(cursor, message_id, now)
-        elif verdict.state is None:
-            cursor.execute(SQL["note_report"], (line, message_id))
-        elif verdict.state not in FINAL:
-            cursor.execute(SQL["apply_report"], (int(verdict.state), plain(verdict.reason), now, line, message_id))
-        else:
-            cursor.execute(SQL["finish"], (int(verdict.state), plain(verdict.reason), now, line, message_id))
-            self.queued -= stage <= Stage.LEASED
-            self._attached.discard(message_id)
-        if verdict.owed:
-            self._owe(cursor, message_id, verdict.owed)
-            recorded.owed += verdict.owed
-
-    def _standing(self, cursor: sqlite3.Cursor, provider: str, report: Report) -> tuple[Standing | None, int, int]:
-        """Where the message of a report stands, its id and its stage."""
-        row: Row | None = None
-        if report.message_id is not None:
-            # Whatever the report changes, what is in memory is no longer true.
-            sent = self._sent.pop(report.message_id, None)
-            if sent is not None:
-                state, lane, goes_on, message = sent
-                return Standing(state, lane, goes_on, lambda: message), report.message_id, Stage.SENT
-            row = cursor.execute(SQL["standing"], (report.message_id,)).fetchone()
-        elif report.provider_ref is not None:
-            row = cursor.execute(SQL["standing_by_ref"], (report.provider_ref, provider)).fetchone()
-            if row is None:
-                row = cursor.execute(SQL["standing_by_leg"], (report.provider_ref, provider)).fetchone()
-        if row is None:
-            return None, 0, 0
-        message_id, number, lane, body, stage, else_at, reason = row
-        self._sent.pop(message_id, None)
-        goes_on, known = else_at is not None, Reason(reason) if reason else None
-        return Standing(STATES[number], lane, goes_on, lambda: message_from_bytes(body), known), message_id, stage
 
     def go_on(self, message_ids: Sequence[int], now: float) -> asyncio.Future[list[str]]:
         """Queues messages with a provider, whose time there is over, for their plan's next one; gives those lanes."""
 
         def run(cursor: sqlite3.Cursor) -> list[str]:
-            return [lane for message_id in message_ids for lane in self._go_on(cursor, message_id, now)]
+            return [lane for message_id in message_ids for lane in self._ledger.go_on(cursor, message_id, now)]
 
         return self._writer.write(run, len(message_ids))
-
-    def _go_on(self, cursor: sqlite3.Cursor, message_id: int, now: float) -> list[str]:
-        self._sent.pop(message_id, None)
-        row = cursor.execute(SQL["leg"], (message_id,)).fetchone()
-        if row is None:  # it has ended, or gone on, meanwhile
-            return []
-        plan, step, lane, provider_ref = row
-        if provider_ref is not None:
-            cursor.execute(SQL["keep_leg"], (lane, provider_ref, message_id))
-        lane_after = plan_from_text(plan)[step + 1]
-        line = line_of({"at": now, "event": "goes_on", "provider": lane, "next": lane_after})
-        cursor.execute(SQL["go_on"], (lane_after, step + 1, now, now, line, message_id))
-        self.queued += 1
-        return [lane_after]
 
     def receive(
         self, provider: str, inbound: Sequence[tuple[Inbound, Sequence[Owed]]], now: float
@@ -432,27 +308,11 @@ class SqliteStore:
             for item, owed in inbound:
                 ref = item.provider_ref
                 if ref is None or cursor.execute(SQL["see"], (provider, ref, now)).rowcount:
-                    self._owe(cursor, None, owed)
+                    self._ledger.owe(cursor, None, owed)
                     new += owed
             return new
 
         return self._writer.write(run, len(inbound))
-
-    def _owe(self, cursor: sqlite3.Cursor, message_id: int | None, owed: Sequence[Owed]) -> None:
-        message, report = (owed[0].message, owed[0].report) if owed else (None, None)
-        if message is not None and message.intermediate and report is not None and report.state in FINAL:
-            _forget_news(cursor, message_id)
-        for number, item in enumerate(owed, self._next_owed):
-            item.owed_id = number
-        self._next_owed += len(owed)
-        cursor.executemany(
-            SQL["owe"],
-            [
-                (o.owed_id, o.listener, o.account, o.due_at, o.created_at, o.attempts, message_id, o.known_id,
-                 pack(o.report or o.inbound))
-                for o in owed
-            ],
-        )  # fmt: skip
 
     def owed(self, listener: str, account: str, after: int, limit: int, now: float) -> asyncio.Future[list[Owed]]:
         """What is owed to an account and due, in the order it came, after the given owed_id."""
@@ -521,7 +381,7 @@ class SqliteStore:
     def _read(self, run: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         def attempt() -> T:
             try:
-                return run(self._reader)
+                return of_one_moment(self._reader, run)
             except sqlite3.Error as error:
                 raise StoreUnavailable(f"the store could not read: {error}") from None
 
@@ -537,35 +397,4 @@ class SqliteStore:
     def purge(self, before: float, limit: int) -> asyncio.Future[int]:
         """Deletes messages final since before a time, and what else is as old; gives how many messages."""
 
-        def run(cursor: sqlite3.Cursor) -> int:
-            rows = cursor.execute(SQL["oldest"], (self._purged_to, limit)).fetchall()
-            old = [
-                (message_id,)
-                for message_id, updated_at, stage, still_owed in rows
-                if stage == Stage.FINAL and updated_at < before and not still_owed
-            ]
-            # Start over from the oldest once the young ones are reached; what had to stay is looked at again then.
-            # Not by updated_at: a few old messages that moved only now would hide all that come after them.
-            more_are_old = len(rows) == limit and self._accepted_at(rows[-1][0]) < before
-            self._purged_to = rows[-1][0] if more_are_old else 0
-            cursor.executemany(SQL["forget"], old)
-            if cursor.execute(SQL["any_shared"]).fetchone()[0]:
-                cursor.executemany(SQL["forget_shared"], [(message_id, message_id) for (message_id,) in old])
-            cursor.executemany(SQL["forget_parts"], old)
-            cursor.executemany(SQL["forget_legs"], old)
-            cursor.execute(SQL["purge_seen"], (before,))
-            self._parked -= cursor.execute(SQL["purge_parked"], (before,)).rowcount
-            return len(old)
-
-        return self._writer.write(run, limit)
-
-    def _accepted_at(self, message_id: int) -> float:
-        (body,) = self._connection.execute(SQL["body"], (message_id,)).fetchone()
-        return message_from_bytes(body).accepted_at
-
-
-def _forget_news(cursor: sqlite3.Cursor, message_id: int | None) -> None:
-    """The end of a message is to be told: what is not final is no news of it any more."""
-    for *key, body in cursor.execute(SQL["owed_of"], (message_id,)).fetchall():
-        if report_from_bytes(body).state not in FINAL:
-            cursor.execute(SQL["handed"], key)
+        return self._writer.write(lambda cursor: self._ledger.purge(cursor, before, limit), limit)

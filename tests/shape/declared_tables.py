@@ -1,4 +1,4 @@
-"""The language of declared providers as tables: every group of keys, every variable, every filter, from their source."""
+"""The language of declared providers as tables: all groups of keys, variables and filters, from their source."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def tables() -> Iterator[Table]:
 def _remark(kind: type[BaseModel], name: str) -> str:
     """What stands beside a key, in its class or the nearest one above it."""
     for each in kind.__mro__:
-        if each.__module__ == schema.__name__ and name in each.__dict__.get("__annotations__", {}):
+        if each.__module__ == schema.__name__ and name in inspect.get_annotations(each):
             found = re.search(rf"^    {name}: .*?  # (.+)$", inspect.getsource(each), re.MULTILINE)
             assert found, f"{each.__name__}.{name} has no remark"
             return found[1] + _choices(each.model_fields[name].annotation)

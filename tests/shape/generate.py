@@ -1,7 +1,7 @@
 """The generated parts of the documentation: `python tests/shape/generate.py` writes them anew.
 
 A part stands between `<!-- generated: NAME -->` and `<!-- end -->`; what it holds is made here from the code, so that
-it cannot differ from it. A test fails when a part is stale.
+it cannot differ from it; the pages of `docs/reference/providers/` are made as a whole. A test fails when one is stale.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from shape.declared_tables import tables
+from shape.provider_pages import FOLDER, matrix, provider_pages
 from shape.settings_tables import tables_of_settings
 
 ROOT = Path(__file__).parents[2]
@@ -144,20 +145,9 @@ def virtual() -> str:
     return table(("Number ends in", "What becomes of the message"), rows)
 
 
-def capabilities() -> str:
+def provider_matrix() -> str:
     """What each provider can carry."""
-    loaded = [providers.load(name).Provider.capabilities for name in providers.known()]
-    names = [f"`{name}`" for name in providers.known()]
-    return table(
-        ("Capability", *names),
-        ((f"`{field}`", *(_shown(getattr(each, field)) for each in loaded)) for field in loaded[0].__struct_fields__),
-    )
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else ""
-    return "" if value is None else str(value)
+    return matrix(table)
 
 
 def metric_names() -> str:
@@ -242,7 +232,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "reasons_smpp": reasons_smpp,
     "reasons_smtp": reasons_smtp,
     "virtual": virtual,
-    "capabilities": capabilities,
+    "providers": provider_matrix,
     "metrics": metric_names,
     "commands": commands,
     "settings": settings,
@@ -250,14 +240,34 @@ PARTS: dict[str, Callable[[], str]] = {
 }
 
 
+def made() -> dict[Path, str]:
+    """The pages that are made as a whole, one for each provider of the folder, by their paths."""
+    return provider_pages(table)
+
+
 def stale(root: Path = ROOT) -> Iterator[str]:
-    """Pages whose generated parts are not what they should be."""
+    """Pages that are not what they should be: with stale parts, stale as a whole, missing, or of a provider gone."""
     for path in pages(root):
         text = path.read_text()
         if renewed(text) != text:
             yield str(path.relative_to(root))
+    wanted = {root / path.relative_to(ROOT): text for path, text in made().items()}
+    found = {path: path.read_text() for path in (root / FOLDER.relative_to(ROOT)).glob("*.md")}
+    for path in sorted({*wanted, *found}):
+        if wanted.get(path) != found.get(path):
+            yield str(path.relative_to(root))
+
+
+def write() -> None:
+    """Makes every page what it should be; one of a provider that is gone goes too."""
+    FOLDER.mkdir(exist_ok=True)
+    for path in {*FOLDER.glob("*.md")} - {*made()}:
+        path.unlink()
+    for path, text in made().items():
+        path.write_text(text)
+    for path in pages():
+        path.write_text(renewed(path.read_text()))
 
 
 if __name__ == "__main__":
-    for page in pages():
-        page.write_text(renewed(page.read_text()))
+    write()

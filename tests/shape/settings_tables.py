@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
@@ -51,6 +52,7 @@ _WORDS = {
     dict: "group",
     Path: "path",
 }
+Row = tuple[str, str, str, str]  # key, value, default, remark
 _UNITS_S = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
@@ -78,10 +80,6 @@ SECTIONS = (
     Section("accounts.NAME.smtp", SmtpAccount, ("accounts", "acme", "smtp")),
     Section("accounts.NAME.http", HttpAccount, ("accounts", "acme", "http")),
     Section("providers.NAME", ProviderSettings, ("providers", "bsg")),
-    *(
-        Section(f"providers.NAME of type {name}", providers.load(name).Settings, ("providers", name))
-        for name in providers.known()
-    ),
     Section("routes[]", rules.Route, ("routes", 1)),
     Section("inbound[]", rules.InboundRule, ("inbound", 0)),
     Section("mail", Mail, ("mail",)),
@@ -92,20 +90,33 @@ SECTIONS = (
 )
 
 
-def tables_of_settings() -> Iterator[tuple[str, str, list[tuple[str, str, str, str]]]]:
-    """Title, text and rows (key, value, default, remark) of every group of settings."""
-    text = _SETTING.sub(r"\1\2", COMPLETE.read_text())
-    document = Document(text)
-    lines = text.splitlines()
+def tables_of_settings() -> Iterator[tuple[str, str, list[Row]]]:
+    """Title, text and rows of every group of settings."""
     for section in SECTIONS:
-        comments = _comments_in(section.kind)
-        rows = []
-        for name, field in _own_fields(section.kind).items():
-            key = field.alias or name
-            line = document.line_of((*section.path, key))
-            remark = _remark(lines, line, key) or comments.get(name, "")
-            rows.append((f"`{key}`", _value(field), _default(field), remark))
-        yield section.title, " ".join((inspect.getdoc(section.kind) or "").split()), rows
+        yield section.title, " ".join((inspect.getdoc(section.kind) or "").split()), _rows(section.kind, section.path)
+
+
+def rows_of_provider(name: str) -> list[Row]:
+    """The rows of what a provider's own settings add to those that all have."""
+    return _rows(providers.load(name).Settings, ("providers", name))
+
+
+def _rows(kind: type[BaseModel], path: KeyPath) -> list[Row]:
+    document, lines = _complete()
+    comments = _comments_in(kind)
+    rows = []
+    for name, field in _own_fields(kind).items():
+        key = field.alias or name
+        remark = _remark(lines, document.line_of((*path, key)), key) or comments.get(name, "")
+        rows.append((f"`{key}`", _value(field), _default(field), remark))
+    return rows
+
+
+@cache
+def _complete() -> tuple[Document, list[str]]:
+    """The configuration that holds every key, what is commented out included; and its lines."""
+    text = _SETTING.sub(r"\1\2", COMPLETE.read_text())
+    return Document(text), text.splitlines()
 
 
 def _own_fields(kind: type[BaseModel]) -> dict[str, FieldInfo]:

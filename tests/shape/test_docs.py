@@ -35,6 +35,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 from shape.generate import command_group, pages, parts_in, renewed, stale
+from shape.provider_pages import FOLDER
 from shape.settings_tables import SECTIONS
 
 from bridge.config.loader import load
@@ -347,6 +348,18 @@ def test_stale_part_would_be_found() -> None:
     assert parts_in(page.read_text()) == ["states", "reasons"]
     spoiled = page.read_text().replace("| `delivered` |", "| `arrived` |")
     assert renewed(spoiled) == page.read_text() != spoiled
+
+
+def test_stale_page_of_a_provider_would_be_found(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    shutil.copy(ROOT / "README.md", tmp_path)
+    folder = tmp_path / FOLDER.relative_to(ROOT)
+    changed, gone, *_ = sorted(folder.glob("*.md"))
+    changed.write_text(changed.read_text().replace("## Settings", "## Setting"))
+    gone.unlink()
+    (folder / "nobody.md").write_text("# nobody\n")
+    found = [folder / "nobody.md", changed, gone]
+    assert sorted(stale(tmp_path)) == sorted(str(path.relative_to(tmp_path)) for path in found)
 
 
 def test_dependencies_are_decided_on() -> None:

@@ -13,7 +13,7 @@ from store.samples import NOW, entry, failed, message, owed_to, part, report, se
 from bridge.errors import StoreUnavailable
 from bridge.message import Reason, State
 from bridge.reports.correlate import decide
-from bridge.store import sqlite
+from bridge.store import ledger, sqlite
 from bridge.store.lookup import find_record
 from bridge.store.sqlite import SqliteStore
 
@@ -34,7 +34,7 @@ class Elsewhere:
     """A second connection to the file, as another program would have it."""
 
     def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None)
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 
     def count(self, table: str) -> int:
         return int(self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608
@@ -281,7 +281,7 @@ async def test_counts_are_right_after_a_failure(store: SqliteStore) -> None:
     assert isinstance(outcomes[3], StoreUnavailable)
     assert sum(isinstance(outcome, BaseException) for outcome in outcomes) == 1
     assert store.queued == 1
-    assert store._parked == 0
+    assert store._ledger.parked == 0
     assert [await stands(store, number) for number in (3, 4)] == [(State.DELIVERED, None)] * 2
     assert len(await owed_to(store)) == 2
 
@@ -300,15 +300,15 @@ async def test_what_was_undone_is_not_remembered_as_sent(store: SqliteStore, els
 async def test_a_report_meets_the_same_message_in_memory_and_on_disk(
     store: SqliteStore, monkeypatch: pytest.MonkeyPatch, kept: int
 ) -> None:
-    monkeypatch.setattr(sqlite, "_SENT_KEPT", kept)
+    monkeypatch.setattr(ledger, "_SENT_KEPT", kept)
     await store.accept([entry(number, leased=True) for number in range(1, 6)])
     await store.settle([sent(number, f"ref-{number}") for number in range(1, 6)])
-    assert len(store._sent) == min(kept, 5)
+    assert len(store._ledger.sent) == min(kept, 5)
     for state in (State.ENROUTE, State.UNDELIVERABLE, State.DELIVERED):
         await store.record("bsg", [report(state, message_id=number) for number in range(1, 6)], NOW)
     assert {await stands(store, number) for number in range(1, 6)} == {(State.UNDELIVERABLE, Reason.UNSPECIFIED)}
     assert [owed.message for owed in await owed_to(store)] == [message(number) for number in range(1, 6)]
-    assert not store._sent
+    assert not store._ledger.sent
 
 
 async def test_a_failed_purge_looks_again_where_it_was(store: SqliteStore, elsewhere: Elsewhere) -> None:
@@ -361,3 +361,16 @@ def test_looking_into_nothing_is_told_and_makes_nothing(path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="cannot be read"):
         find_record(path, 1)
     assert list(path.parent.iterdir()) == []
+
+
+async def test_what_one_read_asks_is_of_one_moment(store: SqliteStore, elsewhere: Elsewhere) -> None:
+    """Parts that become a message in the middle of a look-up are found, as parts or as the message."""
+    await store.accept([], [part(1, 1, 2), part(2, 2, 2)])
+
+    def look(connection: sqlite3.Connection) -> tuple[int, int]:
+        (before,) = connection.execute("SELECT count(*) FROM part WHERE message_id IS NULL").fetchone()
+        elsewhere.execute("UPDATE part SET message_id = 1")
+        (after,) = connection.execute("SELECT count(*) FROM part WHERE message_id IS NULL").fetchone()
+        return before, after
+
+    assert await store._read(look) == (2, 2)

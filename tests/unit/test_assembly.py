@@ -319,6 +319,17 @@ async def test_a_repeated_part_of_a_part_that_went_by_itself(desk: Desk) -> None
     assert await told(desk) == dict.fromkeys([given.message_id, again.message_id], State.REJECTED)
 
 
+async def test_parts_that_share_an_id_with_other_messages(desk: Desk) -> None:
+    """What a submit_multi was answered is told of all of it, whatever becomes of each part."""
+    await gave_up(desk, "single", desk.part(2, 3, known_id=900))
+    (queued,) = desk.lanes["bsg"].offered
+    assert ([part.part_id for part in queued.message.parts], queued.message.known_id) == ([900], None)
+    await repeated(desk, known_id=901)
+    assert desk.store.parts() == []
+    await desk.store.settle([failed(queued.message)])
+    assert await told(desk) == dict.fromkeys([900, 901], State.REJECTED)
+
+
 async def test_all_parts_again_are_another_message(desk: Desk) -> None:
     """References are few, and the same text may well be meant to go twice."""
     await joined(desk)

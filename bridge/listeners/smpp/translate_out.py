@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from bridge.listeners.smpp.profiles import Receipts, written_id
 from bridge.listeners.smpp.settings import SmppAccount
 from bridge.listeners.smpp.statuses import ERROR
@@ -12,7 +10,7 @@ from bridge.smpp.enums import Tag
 from bridge.smpp.pdus import DataSm, DeliverSm
 from bridge.smpp.receipts import error_text, receipt_text, receipt_tlvs
 from bridge.smpp.wire import Tlvs
-from bridge.sms.encoding import BINARY, TextError, best_alphabet, data_coding_of, encode
+from bridge.sms.encoding import BINARY, TextError, data_coding_of, delivered_alphabet, encode
 from bridge.sms.segments import Concat, build_udh, element_of, split
 
 _TON_INTERNATIONAL = 1
@@ -27,8 +25,6 @@ _YEAR_2100 = 4_102_444_800  # a receipt's dates have two digits for the year; a 
 _SHORTEST_INTERNATIONAL = 7  # digits; what is shorter is a short code
 _INBOUND_PARTS = 8  # deliver_sm for one inbound message; a longer one goes whole, as message_payload
 _PAYLOAD_MAX = 7000  # octets of it: the smallest limit of a client is that of Kannel, 7424 for the whole PDU
-# What inbound text may be carried in, by what the client reads in data_coding 0; UTF-8 is not cut into parts.
-_OWN_ALPHABETS = {"latin1": "latin1", "cp1252": "cp1252", "ascii": "ascii", "utf8": "ascii"}
 
 
 def shown_id(message_id: int, settings: SmppAccount) -> str:
@@ -136,10 +132,11 @@ def _pieces(inbound: Inbound, known_id: int, alphabet: str, version: str) -> tup
         if len(octets) > _SHORT_MESSAGE and version == "3.3":
             raise TextError(f"{len(octets)} octets do not fit in a deliver_sm of 3.3")
         return [(octets, bool(udh))], data_coding_of(BINARY)
-    alphabet, data_coding = _delivered_alphabet(inbound.text, alphabet)
+    own, alphabet = alphabet, delivered_alphabet(inbound.text, alphabet)
+    data_coding = data_coding_of(alphabet, default=own)
     cuts = split(inbound.text, alphabet)
     if len(cuts) > _INBOUND_PARTS and version != "3.3":  # which has no TLVs
-        payload = b"".join(cut.octets for cut in cuts)
+        payload = encode(inbound.text, alphabet)
         if len(payload) <= _PAYLOAD_MAX:
             return [(payload, False)], data_coding
     if len(cuts) == 1:
@@ -149,22 +146,6 @@ def _pieces(inbound: Inbound, known_id: int, alphabet: str, version: str) -> tup
         concat = Concat(known_id & 0xFF, cut.total, cut.number, "udh8")
         pieces.append((build_udh([element_of(concat)]) + cut.octets, True))
     return pieces, data_coding
-
-
-def _delivered_alphabet(text: str, alphabet: str) -> tuple[str, int]:
-    """The alphabet that carries `text` to a client that reads data_coding 0 in the `alphabet` of its account.
-
-    That one if it holds the text, else UCS-2.
-    """
-    if alphabet == "gsm7":
-        best = best_alphabet(text)
-        return best, data_coding_of(best)
-    own = _OWN_ALPHABETS.get(alphabet)
-    if own is not None:
-        with suppress(TextError):
-            encode(text, own)
-            return own, 0
-    return "ucs2", data_coding_of("ucs2")
 
 
 def _network_error(reason: Reason, receipts: Receipts) -> int:

@@ -293,7 +293,7 @@ async def test_a_replacement_that_cannot_be_sent_changes_nothing(
 
 async def test_a_part_cannot_take_the_place_of_a_whole(operate: Operate) -> None:
     _, client = await operate()
-    message_id = await submitted(client, text=b"\4\5\2\1\2x", esm_class=0x40, schedule=later(2))
+    message_id = await submitted(client, text=b"\3\x24\1\1x", esm_class=0x40, schedule=later(2))
     part = replace_body(message_id, b"\5\0\3\x07\2\1x")
     assert (await client.ask(REPLACE_SM, part)).status == REPLACE_FAILED
 

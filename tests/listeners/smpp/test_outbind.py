@@ -7,14 +7,17 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
 from listeners.smpp.conftest import Connect, Serve
 from listeners.smpp.esme import RX, TRX, TX, Esme
 from listeners.smpp.world import World, account
+from unit.bridges import SMPP, Start, config_of
 from unit.world import until
 
+from bridge.config.schema import Config
 from bridge.listeners.smpp import outbind as module
 from bridge.listeners.smpp.outbind import Callers
 from bridge.listeners.smpp.ports import Account
@@ -198,3 +201,37 @@ async def test_over_tls(calling: Callable[..., Any], world: World, certificate: 
     await esme.receipts(1)
     await esme.abort()
     server.close()
+
+
+async def test_a_whole_bridge_calls_before_and_after_a_restart(waiting: Waiting, start: Start, tmp_path: Path) -> None:
+    outbind = {"connect": f"127.0.0.1:{waiting.port}"}
+    app = await start(config_of(tmp_path, accounts={"acme": {"smpp": SMPP | {"outbind": outbind}}}))
+    sender = await Esme.bound(app.smpp[0].port, TX)
+    first = (await sender.submit("380501234500")).message_id
+    esme = await waiting.call()
+    assert (await esme.bind(RX)).status == 0
+    assert (await esme.receipts(1))[0].receipt["id"] == first
+    esme.answering = lambda deliver: None
+    second = (await sender.submit("380501234500")).message_id
+    await esme.receipts(2)
+    await sender.abort()
+    await app.stop(0.5)
+    await start(app.config)
+    again = await waiting.call(2)
+    assert (await again.bind(RX)).status == 0
+    assert (await again.receipts(1))[0].receipt["id"] == second
+
+
+async def test_a_reload_begins_and_ends_it(waiting: Waiting, start: Start, tmp_path: Path) -> None:
+    def config(**smpp: Any) -> Config:
+        return config_of(tmp_path, accounts={"acme": {"smpp": SMPP | smpp}})
+
+    app = await start(config())
+    sender = await Esme.bound(app.smpp[0].port, TX)
+    await sender.submit("380501234500")
+    await until(lambda: app.delivery.waiting)
+    app.reload(config(outbind={"connect": f"127.0.0.1:{waiting.port}"}))
+    await waiting.call()
+    app.reload(config())
+    await waiting.calls[0].abort()
+    await sender.abort()

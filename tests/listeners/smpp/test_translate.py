@@ -414,7 +414,7 @@ def test_registered_delivery(registered_delivery: int, wanted: ReportOn) -> None
 
 
 @pytest.mark.parametrize("registered_delivery", range(256))
-def test_intermediate_notifications(registered_delivery: int) -> None:
+def test_bits_of_registered_delivery(registered_delivery: int) -> None:
     """Other bits, which clients fill with anything, are passed over."""
     assert taken(registered_delivery=registered_delivery).intermediate == bool(registered_delivery & 0x10)
 
@@ -454,6 +454,7 @@ def test_what_is_kept() -> None:
         "user_message_reference": b"\x12\x34",
         "tlvs": list(tlvs[1:-1]),
     }
+    assert taken(esm_class=0x40, short_message=PORTS + b"a").native["esm_class"] == 0x40
     assert message_from_bytes(pack(message)).native["tlvs"] == [[int(tag), value] for tag, value in tlvs[1:-1]]
 
 

@@ -17,7 +17,8 @@ from bridge.smpp.enums import Tag
 from bridge.smpp.pdus import DataSm, DeliverSm
 from bridge.smpp.receipts import parse_receipt
 from bridge.sms import join
-from bridge.sms.encoding import TextError, decode
+from bridge.sms.encoding import PACKED, TextError, decode
+from bridge.sms.gsm7 import unpack_text
 
 # --- receipts ----------------------------------------------------------------------------------------------------
 
@@ -262,7 +263,9 @@ def test_what_would_be_too_large_a_pdu_for_some_clients_goes_in_parts() -> None:
         ("cp1252", "5 € …", 0, b"5 \x80 \x85"),
         ("ascii", "a@b [~]", 0, b"a@b [~]"),
         ("utf8", "a@b [~]", 0, b"a@b [~]"),
-        ("utf8", "café", 8, "café".encode("utf-16-be")),
+        ("utf8", "café", 0, "café".encode()),
+        (PACKED, "hellohello", 0, bytes.fromhex("e8329bfd4697d9ec37")),
+        (PACKED, "є", 8, "є".encode("utf-16-be")),
         ("latin1", "5 €", 8, "5 €".encode("utf-16-be")),
         ("ascii", "café", 8, "café".encode("utf-16-be")),
     ],
@@ -279,6 +282,28 @@ def test_long_text_in_the_accounts_own_alphabet() -> None:
     assert [len(pdu.short_message) for pdu in pdus] == [140, 140, 38]
     assert {pdu.data_coding for pdu in pdus} == {0}
     assert joined(pdus, "latin1") == "é" * 300
+
+
+def test_long_text_in_utf8_is_cut_between_characters() -> None:
+    pdus = delivered("aїє" * 60, alphabet="utf8")
+    assert [len(pdu.short_message) for pdu in pdus] == [139, 139, 40]
+    assert "".join(pdu.short_message[6:].decode() for pdu in pdus) == "aїє" * 60
+
+
+def test_long_text_packed() -> None:
+    """After the header of six octets there is one fill bit."""
+    text = "a" * 152 + "€" + "b" * 20
+    pdus = delivered(text, alphabet=PACKED)
+    assert [len(pdu.short_message) for pdu in pdus] == [140, 26]
+    assert {(pdu.data_coding, pdu.esm_class) for pdu in pdus} == {(0, 0x40)}
+    septets = b"".join(unpack_text(pdu.short_message[6:], 1, more=number < 2) for number, pdu in enumerate(pdus, 1))
+    assert decode(septets, "gsm7") == text
+
+
+def test_very_long_text_packed_is_packed_as_a_whole() -> None:
+    text = "packed " * 200
+    (pdu,) = delivered(text, alphabet=PACKED)
+    assert decode(pdu.tlv(Tag.MESSAGE_PAYLOAD) or b"", PACKED) == text
 
 
 def test_an_inbound_message_that_is_not_text() -> None:
@@ -304,7 +329,7 @@ def test_a_number_with_a_plus_is_international() -> None:
     assert (pdu.source_addr_ton, pdu.source_addr_npi, pdu.source_addr) == (1, 1, "380501234567")
 
 
-@pytest.mark.parametrize("alphabet", ["gsm7", "latin1", "ascii", "utf8", "cp1252"])
+@pytest.mark.parametrize("alphabet", ["gsm7", PACKED, "latin1", "ascii", "utf8", "cp1252"])
 @pytest.mark.parametrize("text", ["hello", "a@b", "{é}", "є"])
 def test_an_inbound_message_is_read_as_it_was_written(text: str, alphabet: str) -> None:
     """A client reads data_coding 0 in its account's alphabet."""

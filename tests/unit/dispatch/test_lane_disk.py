@@ -72,6 +72,29 @@ async def test_memory_holds_no_more_than_its_share(dispatch: Dispatch, store: St
     assert max(api.sends.values()) == 1
 
 
+async def test_urgent_messages_pass_by_a_full_memory_and_a_full_disk(
+    dispatch: Dispatch, store: Store, api: Api, clock: Clock
+) -> None:
+    go = asyncio.Event()
+
+    async def answer(items: list[dict[str, str]]) -> Reply:
+        await go.wait()
+        return Reply(body=["accepted"] * len(items))
+
+    api.answer = answer
+    lane = dispatch.lane(plain(api, concurrency=1, batch=1), memory=10)
+    await dispatch.submit(message_of(1))
+    await api.until(1)
+    await dispatch.submit(*(message_of(number) for number in range(2, 41)))
+    await dispatch.submit(*(message_of(number, priority=1) for number in range(41, 61)))
+    assert lane.busy <= 20  # as much again, and no more
+    go.set()
+    await store.until_settled(60)
+    assert set(api.order[1:11]) <= set(destinations(range(41, 61)))
+    assert max(api.order.index(number) for number in destinations(range(41, 61))) <= 40
+    assert sorted(api.order) == destinations(range(1, 61))
+
+
 async def test_fresh_messages_queue_behind_those_on_disk(
     dispatch: Dispatch, store: Store, api: Api, clock: Clock
 ) -> None:

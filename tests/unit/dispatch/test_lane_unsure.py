@@ -173,3 +173,28 @@ async def test_a_mark_that_cannot_be_stored_means_not_sent(
     assert settled[0].reason is Reason.UNAVAILABLE
     assert not lane.breaker.open
     assert api.sends.total() == 1
+
+
+# --- requests of many -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("can", [{"idempotent": True}, {}])
+async def test_one_that_breaks_its_request_does_not_sink_the_others(
+    dispatch: Dispatch, store: Store, api: Api, can: dict[str, bool]
+) -> None:
+    """Nobody knows which of them it was: each goes alone, and so it shows."""
+
+    async def answer(items: list[dict[str, str]]) -> Reply | None:
+        if "bad" not in [item["text"] for item in items]:
+            return Reply(body=["accepted"] * len(items))
+        return Reply(body=["refused"]) if len(items) == 1 else None
+
+    api.answer = answer
+    lane = dispatch.lane(plain(api, can=can, concurrency=1, on_unsure="retry"), start=False)
+    await dispatch.submit(*(message_of(number, text="bad" if number == 7 else "good") for number in range(1, 11)))
+    lane.start()
+    await store.until_done(7)
+    await store.until_settled(20)
+    assert [len(batch) for batch in api.batches] == [10] + [1] * 10
+    states = [(await store.record_of(number)).state for number in range(1, 11)]
+    assert states == [State.REJECTED if number == 7 else State.ENROUTE for number in range(1, 11)]

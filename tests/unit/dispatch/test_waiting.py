@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -201,3 +202,9 @@ def test_against_a_model(steps: list[tuple[str, int]]) -> None:
                 del holds[number]
         assert len(made) == len(here - holds.keys())
     assert sorted(left(made)) == sorted(here - holds.keys())
+
+
+def test_who_goes_alone_shares_with_nobody() -> None:
+    made = waiting(*map(queued, range(1, 4)), msgspec.structs.replace(queued(4), alone=True), *map(queued, (5, 6)))
+    assert ids(made.take(10, lambda one: None)) == [1, 2, 3, 5, 6]
+    assert ids(made.take(10, lambda one: None)) == [4]

@@ -221,6 +221,7 @@ def test_packed_septets_begin_after_the_header(text: str, header_octets: int) ->
         ([(CONCAT16, "00010201"), (SINGLE_SHIFT, "01"), (0x0A, "000410")], "ucs2", None),
         ([(CONCAT16, "00010201"), (0x0A, "000410"), (0x70, "")], BINARY, [(0x0A, "000410"), (0x70, "")]),
         ([(0x04, "0102"), (0x09, ""), (0x20, "05"), (0x7F, "")], "gsm7", [(4, "0102"), (9, ""), (32, "05"), (127, "")]),
+        ([(0x04, "01"), (PORTS16, "0102")], "gsm7", None),  # too short for ports
         ([], BINARY, None),
     ],
 )

@@ -56,7 +56,7 @@ UPDATE message SET begun = 1 WHERE message_id = ?;
 -- name: settle
 -- What came of an attempt, unless a report was final first.
 UPDATE message
-SET stage = ?, state = ?, lane = ?, step = ?, attempts = ?, begun = ?, next_at = ?, else_at = ?, reason = ?, updated_at = ?,
+SET stage = ?, state = ?, lane = ?, step = ?, attempts = ?, begun = ?, alone = ?, next_at = ?, else_at = ?, reason = ?, updated_at = ?,
     sent_at = coalesce(?, sent_at), provider_ref = coalesce(?, provider_ref), timeline = timeline || ?
 WHERE message_id = ? AND stage < 2;
 
@@ -66,12 +66,12 @@ UPDATE message SET provider_ref = coalesce(?, provider_ref), timeline = timeline
 
 -- name: due
 -- Messages a lane can have.
-SELECT message_id, body, plan, step, attempts, begun FROM message
+SELECT message_id, body, plan, step, attempts, begun, alone FROM message
 WHERE stage = 0 AND lane = ? AND next_at <= ? AND priority = 0 ORDER BY next_at LIMIT ?;
 
 -- name: due_urgent
 -- Messages a lane can have before all others.
-SELECT message_id, body, plan, step, attempts, begun FROM message
+SELECT message_id, body, plan, step, attempts, begun, alone FROM message
 WHERE stage = 0 AND lane = ? AND next_at <= ? AND priority = ? AND priority > 0 ORDER BY next_at LIMIT ?;
 
 -- name: lease
@@ -131,7 +131,7 @@ INSERT OR REPLACE INTO leg (provider, provider_ref, message_id) VALUES (?, ?, ?)
 
 -- name: go_on
 -- The plan's next provider has its turn, though the last one took the message.
-UPDATE message SET stage = 0, lane = ?, step = ?, attempts = 0, begun = 0, next_at = ?, else_at = NULL, provider_ref = NULL,
+UPDATE message SET stage = 0, lane = ?, step = ?, attempts = 0, begun = 0, alone = 0, next_at = ?, else_at = NULL, provider_ref = NULL,
     updated_at = ?, timeline = timeline || ?
 WHERE message_id = ?;
 
