@@ -106,6 +106,8 @@ def _readable(part: Part, charset: str = "") -> str | None:
             children.sort(key=lambda child: child.get_content_type() != "text/plain")
         return next((text for child in children if (text := _readable(child, charset))), None)
     kind = part.get_content_type()
+    if kind.startswith("multipart/"):
+        kind = "text/plain"  # without a boundary there is but one part
     if kind not in ("text/plain", "text/html") or part.get_content_disposition() == "attachment":
         return None
     octets = part.get_payload(decode=True)

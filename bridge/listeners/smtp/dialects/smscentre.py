@@ -80,8 +80,7 @@ def messages_of_order(
         most = account.settings.max_parts
         if len(text) > most * 160 or count_parts(text)[1] > most:
             raise Refusal(Reason.TEXT_TOO_LONG, f"the text takes more than {most} parts", field="text")
-        for number in dict.fromkeys(_numbers(phones, account.region)):
-            found.append((number, text))
+        found += [(number, text) for number in dict.fromkeys(_numbers(phones, account.region))]
     begins = now if order.deliver_at is None else order.deliver_at
     return [
         Message(
