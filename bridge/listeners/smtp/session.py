@@ -234,13 +234,13 @@ class Session(Connection):
         account = mail.account
         if domain == settings.domain.lower():
             region = account.region
-        elif domain in settings.domains:
+        elif settings.domains is not None and domain in settings.domains:
             region = settings.domains[domain] or account.region
         else:
             raise Rejected("550 5.7.1 Relaying denied")
         # One number gets one message, however often it is named.
         known = {recipient.number for recipient in mail.recipients}
-        found = recipients_of(command, local, region, account.settings.aliases)
+        found = recipients_of(command, local, region, account.settings.aliases or {})
         new = [recipient for recipient in found if recipient.number not in known]
         if len(mail.recipients) + len(new) > settings.max_recipients:
             raise Rejected("452 4.5.3 Too many recipients; send the rest in another mail")

@@ -36,7 +36,7 @@ class SmtpListener(Settings):
 
     listen: Listen
     domain: str
-    domains: dict[str, str | None] = Field(default_factory=dict)  # others that are served -> region of their numbers
+    domains: dict[str, str | None] | None = None  # others that are served -> region of their numbers
     protocol: Literal["smtp", "lmtp"] = "smtp"  # LMTP answers for each recipient by itself (RFC 2033)
     dialect: Literal["smscentre"] | None = None  # whose mails are read here; None: to <number>@domain
     tls: Tls | None = None
@@ -77,9 +77,9 @@ class SmtpAccount(Settings):
     subject: Literal["prefix", "ignore", "only"] = "ignore"  # what of the mail becomes the text
     too_long: Literal["refuse", "truncate"] = "refuse"  # what takes more than max_parts
     attachments: Literal["ignore", "refuse"] = "ignore"
-    cut: list[Literal["signature", "quote", "disclaimer"]] = Field(default_factory=list)
+    cut: list[Literal["signature", "quote", "disclaimer"]] | None = None
     end_mark: str | None = Field(default=None, min_length=1)  # what follows it is not sent
-    aliases: dict[str, list[str]] = Field(default_factory=dict)  # local part -> numbers, or other aliases
+    aliases: dict[str, list[str]] | None = None  # local part -> numbers, or other aliases
 
     @model_validator(mode="after")
     def _lets_somebody_in(self) -> SmtpAccount:

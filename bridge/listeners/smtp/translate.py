@@ -107,7 +107,7 @@ def text_from_mail(octets: bytes, settings: SmtpAccount) -> str:
 
 def text_of(letter: Letter, settings: SmtpAccount) -> str:
     """Subject and body of a letter as the account wants them joined. Raises Refusal as `text_from_mail`."""
-    body = trimmed(letter.body, settings.cut, settings.end_mark)
+    body = trimmed(letter.body, settings.cut or (), settings.end_mark)
     wanted = {"ignore": (body,), "only": (letter.subject,), "prefix": (letter.subject, body)}
     text = "\n".join(filter(None, wanted[settings.subject]))
     if letter.attached and settings.attachments == "refuse":

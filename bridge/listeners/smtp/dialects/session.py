@@ -48,7 +48,7 @@ class DialectSession(Session):
         if self._mail_from is None:
             raise Rejected("503 5.5.1 Send MAIL first")
         domain = split_address(rcpt_command(arg or "").address)[1]
-        if domain not in (self._context.settings.domain.lower(), *self._context.settings.domains):
+        if domain not in (self._context.settings.domain.lower(), *(self._context.settings.domains or ())):
             raise Rejected("550 5.7.1 Relaying denied")
         self._addressed = True
         await self.push("250 2.1.5 Recipient ok")
