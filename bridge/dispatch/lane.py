@@ -131,8 +131,7 @@ class Lane:
             self._wake_at = at
             if self._claim_timer is not None:
                 self._claim_timer.cancel()
-            wait_s = min(at - self._clock(), _TIMER_MAX_S)
-            self._claim_timer = asyncio.get_running_loop().call_later(wait_s, self._due)
+            self._claim_timer = asyncio.get_running_loop().call_later(min(at - self._clock(), _TIMER_MAX_S), self._due)
 
     @property
     def waiting(self) -> int:
@@ -339,7 +338,7 @@ class Lane:
                 outcome = Refused(reason=fitted)
             else:
                 reference = self.provider.references.of(fitted.message_id, queued.step)
-                attempts.append(Attempt(fitted, reference, queued.attempts))
+                attempts.append(Attempt(fitted, reference, queued.attempts, queued.begun or queued.attempts))
                 sent.append(queued)
             if outcome is not None:
                 settlements.append(settle(queued, outcome, now, random.random(), self._policy))
@@ -354,6 +353,7 @@ class Lane:
             finally:
                 if probe:
                     self.breaker.end()
+            self.exchange.count_repeats(sent, outcomes)
             now = self._clock()
             if len(sent) > 1:
                 set_apart(sent, outcomes)

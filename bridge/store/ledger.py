@@ -65,7 +65,7 @@ class Ledger:
             self.attached.discard(message_id)
         changed = cursor.execute(
             SQL["settle"],
-            (int(done.stage), int(done.state), done.lane, done.step, done.attempts, int(done.begun), int(done.alone),
+            (int(done.stage), int(done.state), done.lane, done.step, done.attempts, done.begun, int(done.alone),
              done.next_at, done.else_at, plain(done.reason), now, done.sent_at, done.provider_ref, line, message_id),
         ).rowcount  # fmt: skip
         if changed:
@@ -85,17 +85,18 @@ class Ledger:
             if done.else_at is not None:
                 self._unpark(cursor, done.lane, _own_ref(message_id), now, recorded)
 
-    def _unpark(self, cursor: sqlite3.Cursor, lane: str, ref: str, now: float, recorded: Recorded) -> None:
-        """Takes the reports that came before the provider's answer."""
-        for (body,) in cursor.execute(SQL["parked"], (lane, ref)).fetchall():
-            self.record(cursor, lane, report_from_bytes(body), now, recorded)
-        self.parked -= cursor.execute(SQL["unpark"], (lane, ref)).rowcount
-
     def end(self, cursor: sqlite3.Cursor, entry: Entry) -> None:
         """A message that no provider has is final now; keeps who must be told."""
         self.queued -= 1
         self.attached.discard(entry.message.message_id)
         self.owe(cursor, entry.message.message_id, entry.owed)
+
+    def _unpark(self, cursor: sqlite3.Cursor, provider: str, ref: str, now: float, recorded: Recorded) -> None:
+        """Keeps reports that came before anybody knew what their provider's id stands for."""
+        rows = cursor.execute(SQL["parked"], (provider, ref)).fetchall()
+        self.parked -= cursor.execute(SQL["unpark"], (provider, ref)).rowcount
+        for (body,) in rows:
+            self.record(cursor, provider, report_from_bytes(body), now, recorded)
 
     def record(self, cursor: sqlite3.Cursor, provider: str, report: Report, now: float, recorded: Recorded) -> None:
         """Keeps a report, and adds to `recorded` what it led to."""
@@ -126,6 +127,10 @@ class Ledger:
         if verdict.owed:
             self.owe(cursor, message_id, verdict.owed)
             recorded.owed += verdict.owed
+        if report.new_ref is not None:
+            cursor.execute(SQL["keep_leg"], (provider, report.new_ref, message_id))
+            if self.parked:
+                self._unpark(cursor, provider, report.new_ref, now, recorded)
 
     def _park(
         self, cursor: sqlite3.Cursor, provider: str, ref: str, report: Report, now: float, recorded: Recorded

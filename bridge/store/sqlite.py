@@ -28,7 +28,7 @@ from bridge.store import (
 )
 from bridge.store.attaching import joined
 from bridge.store.changes import change, due, waiting
-from bridge.store.database import SQL, hold, migrate, open_file
+from bridge.store.database import SQL, hold, migrate, of_one_moment, open_file
 from bridge.store.ledger import Ledger
 from bridge.store.lookup import find, known
 from bridge.store.rows import (
@@ -203,7 +203,7 @@ class SqliteStore:
                     plan=plan_from_text(plan),
                     step=step,
                     attempts=attempts,
-                    begun=bool(begun),
+                    begun=begun,
                     alone=bool(alone),
                 )
                 for _, body, plan, step, attempts, begun, alone in rows
@@ -376,7 +376,7 @@ class SqliteStore:
     def _read(self, run: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         def attempt() -> T:
             try:
-                return run(self._reader)
+                return of_one_moment(self._reader, run)
             except sqlite3.Error as error:
                 raise StoreUnavailable(f"the store could not read: {error}") from None
 

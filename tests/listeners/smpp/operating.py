@@ -29,14 +29,8 @@ async def operating(start: Start, bsg: Bsg, path: Path) -> AsyncIterator[Operate
     """A bridge whose provider holds back its answer, one request at a time, and a client bound to it."""
     clients: list[Esme] = []
 
-    async def operate(
-        *,
-        version: int = 0x34,
-        provider: dict[str, Any] | None = None,
-        senders: dict[str, Any] | None = None,
-        **smpp: Any,
-    ) -> tuple[App, Esme]:
-        account = {"smpp": SMPP | {"lists": LISTS, **smpp}, "senders": senders}
+    async def operate(*, version: int = 0x34, provider: dict[str, Any] | None = None, **smpp: Any) -> tuple[App, Esme]:
+        account = {"smpp": SMPP | {"lists": LISTS, **smpp}}
         other = {"smpp": {"system_id": "other", "password": "secret"}}
         app = await start(
             config_of(
