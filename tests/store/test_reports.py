@@ -348,6 +348,12 @@ async def test_a_failure_that_overtakes_the_answer_goes_on_with_it(open_store: O
     assert [owed.known_id for owed in recorded.owed] == [1]
 
 
+async def test_a_failure_after_its_time_is_the_end_whatever_the_plan_says(store: Store) -> None:
+    await _with(store, "v-1")
+    recorded = await store.record("viber", [report(State.UNDELIVERABLE, ref="v-1")], NOW + 3600)
+    assert ([owed.known_id for owed in recorded.owed], recorded.went_on, recorded.parked) == ([1], [], 0)
+
+
 async def test_it_goes_on_by_the_clock(open_store: Open) -> None:
     store = open_store()
     await _with(store, None)

@@ -11,9 +11,9 @@ import pytest
 from store.samples import NOW, entry, failed, message, owed_to, part, report, sent, stands
 
 from bridge.errors import StoreUnavailable
-from bridge.message import Reason, State
+from bridge.message import Part, Reason, State
 from bridge.reports.correlate import decide
-from bridge.store import ledger, sqlite
+from bridge.store import cancelled, ledger, sqlite
 from bridge.store.lookup import find_record
 from bridge.store.sqlite import SqliteStore
 
@@ -309,6 +309,15 @@ async def test_a_report_meets_the_same_message_in_memory_and_on_disk(
     assert {await stands(store, number) for number in range(1, 6)} == {(State.UNDELIVERABLE, Reason.UNSPECIFIED)}
     assert [owed.message for owed in await owed_to(store)] == [message(number) for number in range(1, 6)]
     assert not store._ledger.sent
+
+
+async def test_nothing_is_remembered_of_a_cancelled_message_that_was_given_parts(store: SqliteStore) -> None:
+    await store.accept([], [part(1, 1, 2), part(2, 2, 2), part(4, 2, 2)])
+    await store.accept([entry(1, leased=True, joins=(1, 2))])
+    assert await store.attach(1, [(4, Part(part_id=4, number=2))], NOW) == []
+    assert store._ledger.attached == {1}
+    assert await store.change([1], lambda message: cancelled(message, NOW), NOW) != [None]
+    assert not store._ledger.attached
 
 
 async def test_a_failed_purge_looks_again_where_it_was(store: SqliteStore, elsewhere: Elsewhere) -> None:
