@@ -340,7 +340,7 @@ class Lane:
                 outcome = Refused(reason=fitted)
             else:
                 reference = self.provider.references.of(fitted.message_id, queued.step)
-                attempts.append(Attempt(fitted, reference, queued.attempts))
+                attempts.append(Attempt(fitted, reference, queued.attempts, queued.begun or queued.attempts))
                 sent.append(queued)
             if outcome is not None:
                 settlements.append(settle(queued, outcome, now, random.random(), self._policy))

@@ -92,12 +92,13 @@ class Framer:
     FramingError is the last that comes; from then on everything is discarded. Stopping in between loses nothing.
     """
 
-    __slots__ = ("_buffer", "_max_pdu", "_position", "broken")
+    __slots__ = ("_before", "_buffer", "_max_pdu", "_position", "broken")
 
     def __init__(self, max_pdu: int = MAX_PDU) -> None:
         """`max_pdu`: octets that a PDU may have, header included."""
         self._buffer = bytearray()
         self._position = 0
+        self._before = 0  # where the last PDU began
         self._max_pdu = max_pdu
         self.broken = False
 
@@ -120,6 +121,10 @@ class Framer:
         """A copy of these octets."""
         return bytes(self._buffer[self._position :])
 
+    def put_back(self) -> None:
+        """The PDU that came last comes again; only while it is the last thing that was done."""
+        self._position = self._before
+
     def __iter__(self) -> Iterator[Pdu | PduError]:
         buffer = self._buffer
         while len(buffer) - self._position >= 4:
@@ -131,7 +136,7 @@ class Framer:
                 return
             if len(buffer) - position < length:
                 return
-            self._position = position + length
+            self._before, self._position = position, position + length
             item: Pdu | PduError
             try:
                 item = _decode(bytes(buffer[position : position + length]))

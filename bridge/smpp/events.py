@@ -10,7 +10,7 @@ from typing import Any, Literal
 import msgspec
 
 from bridge.smpp.enums import CommandId, Status
-from bridge.smpp.pdus import BindReceiver, BindTransceiver, BindTransmitter, Pdu, SubmitSm
+from bridge.smpp.pdus import BindReceiver, BindTransceiver, BindTransmitter, DataSm, Pdu, SubmitMulti, SubmitSm
 
 Bind = BindReceiver | BindTransmitter | BindTransceiver
 
@@ -80,3 +80,10 @@ class Closed(msgspec.Struct, frozen=True):
 
 
 Event = BindRequested | Submitted | Requested | Delivered | DeliveryFailed | Malformed | Violation | Unbound | Closed
+
+
+def messages_in(pdu: Pdu) -> int:
+    """How many messages a request submits, 0 when it is another; a distribution list is one."""
+    if isinstance(pdu, SubmitMulti):
+        return len(pdu.dest_address)
+    return int(isinstance(pdu, SubmitSm | DataSm))

@@ -30,6 +30,7 @@ from bridge.smpp.events import (
     Submitted,
     Unbound,
     Violation,
+    messages_in,
 )
 from bridge.smpp.pdus import (
     BindReceiver,
@@ -79,12 +80,13 @@ class Session:
         self.state = State.OPEN
         self.version: Version = "3.4"
         self.pending_submits = 0  # requests of the peer that have no answer yet
-        self.allowance: int | None = None  # submits that may still be taken; the caller sets it. None: no limit
+        self.allowance: int | None = None  # messages that may still be submitted; the caller sets it. None: no limit
         self.timers = Timers(now, session_init_s, enquire_link_s, inactivity_s, response_s)
         self._system_id = system_id
         self._window = window
         self._deliver_window = deliver_window
         self._framer = Framer(max_pdu)
+        self._waits = False  # the next PDU is a submission for which there was no allowance
         self._out: list[bytes] = []
         self._sequence = 0
         self._delivering: dict[int, tuple[Any, float]] = {}  # sequence -> token, deadline; the oldest first
@@ -96,16 +98,13 @@ class Session:
     @property
     def wants_data(self) -> bool:
         """False while reading from the peer should stop: a bind is being decided, or it may submit no more now."""
-        waits = self.state is State.BINDING or self.state is State.CLOSED
-        return not waits and self.pending_submits < self._window and self.allowance != 0
+        waits = self.state is State.BINDING or self.state is State.CLOSED or (self._waits and self.allowance == 0)
+        return not waits and self.pending_submits < self._window
 
     @property
     def deliver_room(self) -> int:
         """How many more `deliver` are allowed now; 0 unless bound as receiver or transceiver."""
-        if self.state not in _DELIVERING:
-            return 0
-        room = self._deliver_window - len(self._delivering)
-        return room if room > 0 else 0
+        return max(0, self._deliver_window - len(self._delivering)) if self.state in _DELIVERING else 0
 
     @property
     def next_deadline(self) -> float | None:
@@ -153,12 +152,13 @@ class Session:
         if self.state is State.CLOSED:
             return events
         timers = self.timers
-        while self._delivering:
-            sequence, (token, deadline) = next(iter(self._delivering.items()))
-            if now < deadline:
-                break
-            del self._delivering[sequence]
-            events.append(DeliveryFailed(token, "timeout"))
+        while self._delivering and now >= next(iter(self._delivering.values()))[1]:
+            sequence = next(iter(self._delivering))
+            token, _ = self._delivering.pop(sequence)
+            if self.wants_data:
+                events.append(DeliveryFailed(token, "timeout"))
+            else:
+                self._delivering[sequence] = token, now + timers.response_s  # it may have answered: we do not read it
         if self.state in (State.OPEN, State.OUTBOUND, State.BINDING):
             if now >= timers.leave_by:
                 self._close("session_init_timeout", events)
@@ -272,22 +272,32 @@ class Session:
 
     def _process(self, now: float, events: list[Event]) -> None:
         timers = self.timers
+        self._waits = False
         for item in self._framer:
             timers.heard, timers.enquired = now, None  # any PDU is a sign of life (3.4 §4.11)
             if isinstance(item, PduError):
                 self._refuse_malformed(item, events)
+            elif self.allowance is not None and not self._spend(messages_in(item)):
+                return
             elif (cell := TABLE[self.state, item.command]) is Do.SUBMIT:
                 assert isinstance(item, SubmitSm)
                 timers.active = now
                 self.pending_submits += 1
-                if self.allowance is not None:
-                    self.allowance -= 1
                 events.append(Submitted(item))
             else:
                 self._obey(cell, item, now, events)
             # Behind a bind, behind what may be submitted now, and behind the end nothing is read until that changes.
             if not self.wants_data:
                 return
+
+    def _spend(self, messages: int) -> bool:
+        """False when a submission must wait for an allowance; the last one before may be of more than was left."""
+        if messages and not self.allowance:
+            self._waits = True
+            self._framer.put_back()
+        else:
+            self.allowance = max(0, (self.allowance or 0) - messages)
+        return not self._waits
 
     def _obey(self, cell: Do | Status, item: Pdu, now: float, events: list[Event]) -> None:
         if cell is not Do.ALIVE and cell is not Do.PASS:

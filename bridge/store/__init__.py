@@ -49,7 +49,7 @@ class Queued(msgspec.Struct, kw_only=True, gc=False):
     step: int = 0  # index into plan: the provider that has it now
     attempts: int = 0  # made at that provider
     alone: bool = False  # what came of a request that it shared was unclear: it shares none any more
-    begun: bool = False  # an attempt was under way when its lane last heard of it: may have been sent
+    begun: int = 0  # the first attempt that nobody knows the end of: it may have been sent; 0: there is none
     under_way: bool = False  # its lane has taken it to send it
     withdrawn: bool = False  # it was changed since: this one is not to be sent
 
@@ -85,7 +85,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     next_at: float | None
     event: Event
     else_at: float | None = None  # when the plan's next provider goes too
-    begun: bool = False
+    begun: int = 0
     alone: bool = False
     sent_at: float | None = None
     provider_ref: str | None = None

@@ -58,7 +58,7 @@ class Ledger:
             self.attached.discard(message_id)
         changed = cursor.execute(
             SQL["settle"],
-            (int(done.stage), int(done.state), done.lane, done.step, done.attempts, int(done.begun), int(done.alone),
+            (int(done.stage), int(done.state), done.lane, done.step, done.attempts, done.begun, int(done.alone),
              done.next_at, done.else_at, plain(done.reason), now, done.sent_at, done.provider_ref, line, message_id),
         ).rowcount  # fmt: skip
         recorded = Recorded()
@@ -74,12 +74,15 @@ class Ledger:
         else:
             cursor.execute(SQL["settle_late"], (done.provider_ref, line, message_id))
         if self.parked and done.provider_ref is not None:
-            # Reports that came before this answer, known by nothing but the provider's id.
-            key = (done.lane, done.provider_ref)
-            for (body,) in cursor.execute(SQL["parked"], key).fetchall():
-                self.record(cursor, done.lane, report_from_bytes(body), now, recorded)
-            self.parked -= cursor.execute(SQL["unpark"], key).rowcount
+            self._unpark(cursor, done.lane, done.provider_ref, now, recorded)
         return recorded.owed
+
+    def _unpark(self, cursor: sqlite3.Cursor, provider: str, ref: str, now: float, recorded: Recorded) -> None:
+        """Keeps reports that came before anybody knew what their provider's id stands for."""
+        rows = cursor.execute(SQL["parked"], (provider, ref)).fetchall()
+        self.parked -= cursor.execute(SQL["unpark"], (provider, ref)).rowcount
+        for (body,) in rows:
+            self.record(cursor, provider, report_from_bytes(body), now, recorded)
 
     def record(self, cursor: sqlite3.Cursor, provider: str, report: Report, now: float, recorded: Recorded) -> None:
         """Keeps a report, and adds to `recorded` what it led to."""
@@ -108,6 +111,10 @@ class Ledger:
         if verdict.owed:
             self.owe(cursor, message_id, verdict.owed)
             recorded.owed += verdict.owed
+        if report.new_ref is not None:
+            cursor.execute(SQL["keep_leg"], (provider, report.new_ref, message_id))
+            if self.parked:
+                self._unpark(cursor, provider, report.new_ref, now, recorded)
 
     def _standing(self, cursor: sqlite3.Cursor, provider: str, report: Report) -> tuple[Standing | None, int, int]:
         """Where the message of a report stands, its id and its stage."""

@@ -203,7 +203,7 @@ class SqliteStore:
                     plan=plan_from_text(plan),
                     step=step,
                     attempts=attempts,
-                    begun=bool(begun),
+                    begun=begun,
                     alone=bool(alone),
                 )
                 for _, body, plan, step, attempts, begun, alone in rows

@@ -170,6 +170,20 @@ def test_all_vectors_in_one_stream_keep_their_order() -> None:
     assert found == [outcome(vector.octets) for vector in VECTORS]
 
 
+def test_one_that_is_put_back_comes_again_whatever_is_fed_meanwhile() -> None:
+    framer = Framer()
+    one, two, three = (encode(EnquireLink(number)) for number in (1, 2, 3))
+    framer.feed(one + two)
+    for item in framer:
+        if item.sequence == 2:
+            framer.put_back()
+            break
+    assert framer.unread == two
+    framer.feed(three)
+    assert [item.sequence for item in framer] == [2, 3]
+    assert framer.buffered == 0
+
+
 @pytest.mark.parametrize("kind", PDUS.values(), ids=lambda kind: kind.__name__)
 @given(data=st.data())
 @settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

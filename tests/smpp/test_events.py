@@ -1,5 +1,6 @@
-from bridge.smpp.events import BindRequested, Closed, Delivered, Requested, Submitted
-from bridge.smpp.pdus import BindTransceiver, QuerySm, SubmitSm
+from bridge.smpp.events import BindRequested, Closed, Delivered, Requested, Submitted, messages_in
+from bridge.smpp.fields import DistributionList, SmeAddress
+from bridge.smpp.pdus import BindTransceiver, DataSm, QuerySm, SubmitMulti, SubmitSm
 
 
 def test_an_event_may_be_logged() -> None:
@@ -17,3 +18,8 @@ def test_an_event_may_be_logged() -> None:
 def test_events_are_values() -> None:
     assert Closed("eof") == Closed("eof") != Closed("closed")
     assert Delivered("token", 0) != Delivered("token", 8)
+
+
+def test_how_many_messages_a_request_submits() -> None:
+    several = SubmitMulti(dest_address=(SmeAddress(1, 1, "380501234567"), DistributionList("staff")))
+    assert [messages_in(pdu) for pdu in (SubmitSm(), DataSm(), several, QuerySm())] == [1, 1, 2, 0]

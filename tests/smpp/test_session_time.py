@@ -12,15 +12,20 @@ from bridge.smpp.events import (
     Delivered,
     DeliveryFailed,
     Malformed,
+    Requested,
+    Submitted,
     Unbound,
     Violation,
 )
+from bridge.smpp.fields import SmeAddress
 from bridge.smpp.pdus import (
     BindReceiver,
     BindTransceiver,
     DeliverSmResp,
     EnquireLink,
     Pdu,
+    QuerySm,
+    SubmitMulti,
     SubmitSmResp,
     Unbind,
     UnbindResp,
@@ -306,9 +311,48 @@ def test_only_submits_use_an_allowance_up() -> None:
     assert (session.allowance, session.wants_data) == (1, True)
 
 
+def test_submit_multi_uses_it_up_by_its_destinations() -> None:
+    session = bound()
+    session.allowance = 3
+    several = SubmitMulti(dest_address=tuple(SmeAddress(1, 1, f"38050123456{digit}") for digit in range(2)))
+    octets = b"".join(encode(several, number) for number in (1, 2, 3))
+    assert [event.pdu.sequence for event in session.receive(octets, 0.0)] == [1, 2]
+    assert (session.allowance, session.wants_data) == (0, False)
+    session.allowance = 1
+    assert [event.pdu.sequence for event in session.receive(b"", 0.0)] == [3]
+
+
+def test_whoever_may_not_submit_is_heard_until_it_does() -> None:
+    session = bound()
+    session.allowance = 0
+    session.deliver(DELIVER, "a", 0.0)
+    sent(session)
+    events = session.receive(
+        encode(EnquireLink(1)) + encode(DeliverSmResp(1)) + encode(QuerySm(2)) + encode(SUBMIT, 3) + encode(SUBMIT, 4),
+        0.0,
+    )
+    assert [type(event) for event in events] == [Delivered, Requested]
+    assert [each.sequence for each in sent(session)] == [1]
+    assert not session.wants_data
+    session.allowance = 2
+    assert [event.pdu.sequence for event in session.receive(b"", 0.0)] == [3, 4]
+
+
+def test_a_delivery_that_may_have_been_answered_unread_has_not_failed() -> None:
+    session = bound(response_s=10.0)
+    session.allowance = 0
+    session.receive(encode(SUBMIT, 1), 0.0)
+    session.deliver(DELIVER, "a", 0.0)
+    assert session.tick(10.0) == []
+    assert session.next_deadline == 20.0
+    session.allowance = 1
+    assert [type(event) for event in session.receive(encode(DeliverSmResp(1)), 15.0)] == [Submitted, Delivered]
+
+
 def test_a_peer_that_is_not_read_is_not_silent() -> None:
     session = bound(enquire_link_s=10.0, inactivity_s=15.0, response_s=1.0)
     session.allowance = 0
+    session.receive(encode(SUBMIT, 1), 0.0)
     for now in (10.0, 12.0, 30.0, 60.0):
         assert session.tick(now) == []
     assert session.to_write() == b""

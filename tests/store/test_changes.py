@@ -42,7 +42,7 @@ async def test_cancelled_is_final_and_reported(store: Store, leased: bool) -> No
 
 async def test_what_a_provider_has_or_may_have_is_left_alone(store: Store) -> None:
     await store.accept([entry(number, leased=True) for number in range(1, 6)])
-    await store.settle([sent(1), again(3, NOW + 9, begun=True)])
+    await store.settle([sent(1), again(3, NOW + 9, begun=1)])
     await store.begin([2])
     await store.settle([sent(4, state=State.DELIVERED, stage=Stage.FINAL, next_at=None), again(5, NOW + 9)])
     assert [done is not None for done in await store.change([1, 2, 3, 4, 5, 6], ended, NOW)] == [False] * 4 + [

@@ -136,11 +136,12 @@ async def test_leases_end_with_the_process_that_held_them(open_store: Open) -> N
 
 async def test_an_attempt_that_was_under_way_is_known_after_a_crash(open_store: Open) -> None:
     store = open_store()
-    await store.accept([entry(1, leased=True), entry(2, leased=True)])
-    await store.begin([2])
+    await store.accept([entry(number, leased=True) for number in (1, 2, 3, 4)])
+    await store.settle([again(3, NOW, attempts=4), again(4, NOW, attempts=4, begun=2)])
+    await store.begin([2, 3, 4])
     await store.close()
     queued, _ = await open_store().claim("bsg", 10, NOW)
-    assert [(item.message.message_id, item.begun) for item in queued] == [(1, False), (2, True)]
+    assert {item.message.message_id: item.begun for item in queued} == {1: 0, 2: 1, 3: 5, 4: 2}
 
 
 async def test_the_lanes_of_what_is_not_final(store: Store) -> None:
@@ -175,11 +176,11 @@ async def test_sent_to_a_provider(store: Store) -> None:
 
 async def test_tried_again_later_with_what_is_known_so_far(store: Store) -> None:
     await store.accept([entry(1, leased=True, plan=("bsg", "virtual"))])
-    await store.settle([again(1, NOW + 30, attempts=2, begun=True, reason=Reason.UNSURE)])
+    await store.settle([again(1, NOW + 30, attempts=2, begun=1, reason=Reason.UNSURE)])
     assert await stands(store, 1) == (State.ACCEPTED, Reason.UNSURE)
     assert await store.claim("bsg", 10, NOW) == ([], NOW + 30)
     queued, _ = await store.claim("bsg", 10, NOW + 30)
-    assert queued == [Queued(message=message(1), plan=("bsg", "virtual"), attempts=2, begun=True)]
+    assert queued == [Queued(message=message(1), plan=("bsg", "virtual"), attempts=2, begun=1)]
     assert store.queued == 1
 
 

@@ -269,6 +269,38 @@ async def test_a_provider_that_no_longer_has_the_message_can_only_say_delivered(
     assert store.queued == 0
 
 
+# --- another name
+
+
+async def test_a_report_gives_a_name_by_which_later_ones_come(store: Store) -> None:
+    await _sent(store, 1, "list:380")
+    recorded = await store.record("bsg", [report(State.ENROUTE, ref="list:380", new_ref="r-1")], NOW)
+    assert recorded == Recorded()
+    assert len((await store.record("bsg", [report(State.DELIVERED, ref="r-1")], NOW)).owed) == 1
+    record = await store.find(1)
+    assert record is not None
+    assert [event.get("provider_ref") for event in record.timeline] == [None, None, "r-1", None]
+
+
+async def test_a_name_belongs_to_the_provider_that_gave_it(store: Store) -> None:
+    await _sent(store)
+    await store.record("bsg", [report(State.ENROUTE, message_id=1, new_ref="r-1")], NOW)
+    assert (await store.record("virtual", [report(State.DELIVERED, ref="r-1")], NOW)).parked == 1
+
+
+@pytest.mark.parametrize("named_first", [True, False])
+async def test_what_comes_before_its_name_waits_for_it(open_store: Open, named_first: bool) -> None:
+    store = open_store()
+    await store.accept([entry(1, leased=True)])
+    early = [report(State.ENROUTE, ref="list:380", new_ref="r-1"), report(State.DELIVERED, ref="r-1")]
+    assert (await store.record("bsg", early if named_first else early[::-1], NOW)).parked == 2
+    await store.close()
+    store = open_store()
+    assert [owed.known_id for owed in await store.settle([sent(1, "list:380")])] == [1]
+    assert await stands(store, 1) == (State.DELIVERED, None)
+    assert (await store.record("bsg", [report(State.DELIVERED, ref="r-1")], NOW)).parked == 0
+
+
 # --- plans that go on
 
 
@@ -283,7 +315,7 @@ async def test_a_failure_goes_on_where_the_plan_says_so(store: Store) -> None:
     assert (recorded.went_on, recorded.owed) == (["sms"], [])
     assert store.queued == 1
     ([queued], _) = await store.claim("sms", 10, NOW + 9)
-    assert (queued.step, queued.attempts, queued.begun, queued.plan.waits_s) == (1, 0, False, (600, 0))
+    assert (queued.step, queued.attempts, queued.begun, queued.plan.waits_s) == (1, 0, 0, (600, 0))
     # It went on once, and the first provider has no more to say but that it was delivered after all.
     assert (await store.record("viber", [report(State.EXPIRED, ref="v-1")], NOW)).went_on == []
     await store.settle([sent(1, "s-1", "sms", step=1)])

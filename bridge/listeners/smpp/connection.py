@@ -284,7 +284,7 @@ class Connection(asyncio.Protocol):
         account, pdu = self.account, submit.pdu
         assert account is not None
         repeat = self._server.operations.repeat_of(pdu, account)
-        if repeat is None:
+        if repeat is None or repeat.response is not None:  # which is given by `operations`
             self._take([submit])
         else:
             # Over the same road as the first one, which may not be on disk yet.

@@ -95,12 +95,7 @@ class Operations:
 
     async def answer(self, pdu: Pdu, asked: Asked) -> Pdu:
         """The response to a request. Raises Refusal, whose status answers it instead, and StoreUnavailable."""
-        if asked.account.settings.duplicates is not None:
-            repeat = self.repeat_of(pdu, asked.account)
-            if repeat is not None and repeat.response is not None:
-                await repeat.stored
-                return repeat.response
-        return await self._answers[type(pdu)](pdu, asked)
+        return await self._repeated(pdu, asked.account) or await self._answers[type(pdu)](pdu, asked)
 
     def repeat_of(self, pdu: Pdu, account: Account) -> Repeat | None:
         """What the same submission of an account was answered before."""
@@ -113,6 +108,14 @@ class Operations:
         if account.settings.duplicates is not None:
             until = self._monotonic() + account.settings.duplicates
             self._repeats.note(account.name, pdu, Repeat(message_id, stored, until, response))
+
+    async def _repeated(self, pdu: Pdu, account: Account) -> Pdu | None:
+        """The response to the same submission, once it is on disk; None: there was none, or it was a plain one."""
+        repeat = None if account.settings.duplicates is None else self.repeat_of(pdu, account)
+        if repeat is None or repeat.response is None:
+            return None
+        await repeat.stored
+        return repeat.response
 
     # --- about messages ---------------------------------------------------------------------------------------------
 
@@ -201,6 +204,10 @@ class Operations:
         message = self._new(msgspec.structs.replace(pdu, replace_if_present_flag=0), account, asked.number)
         kind = is_of(pdu.service_type)
         async with self._changes.turn(account.name):
+            # The first of two that are the same may have had its turn only now.
+            repeated = await self._repeated(pdu, account)
+            if repeated is not None:
+                return repeated
             replaced = None
             if message.segment is None:
                 replaced = await self._changes.replace_latest(
@@ -208,17 +215,27 @@ class Operations:
                     message.destination,
                     asked.number,
                     lambda old: _replaceable(old) and kind(old) and is_from(old, pdu.source_addr),
-                    lambda old: msgspec.structs.replace(message, message_id=old.message_id, known_id=old.known_id),
+                    # Of the same sender, so what the account's rules have made of it holds for both.
+                    lambda old: msgspec.structs.replace(
+                        message, message_id=old.message_id, known_id=old.known_id, source=old.source
+                    ),
                 )
+            kept = replaced or message
+            response = SubmitSmResp(
+                sequence=pdu.sequence, message_id=shown_id(kept.known_id or kept.message_id, account.settings)
+            )
             if replaced is not None:
-                known_id = replaced.known_id or replaced.message_id
-                return SubmitSmResp(sequence=pdu.sequence, message_id=shown_id(known_id, account.settings))
-            verdicts, stored = self._intake.accept([message])
-        if verdicts[0] is not None:
-            raise verdicts[0]
-        assert stored is not None
-        await stored
-        return SubmitSmResp(sequence=pdu.sequence, message_id=shown_id(message.message_id, account.settings))
+                stored = asyncio.get_running_loop().create_future()
+                stored.set_result(None)
+                self.note(pdu, replaced.message_id, stored, account, response)
+                return response
+            (verdict,), stored_soon = self._intake.accept([message])
+            if verdict is not None:
+                raise verdict
+            assert stored_soon is not None
+            self.note(pdu, message.message_id, stored_soon, account, response)
+        await stored_soon
+        return response
 
     async def _data(self, pdu: DataSm, asked: Asked) -> Pdu:
         """3.4 §4.7: kept and sent as submit_sm is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ from listeners.smpp.requests import (
     replace_body,
     unsuccessful,
 )
-from unit.bridges import Bsg
+from unit.bridges import SMPP, Bsg, Start, config_of
 
 from bridge.message import State
 
@@ -79,6 +80,20 @@ async def test_several_at_once_replace_each_other(operate: Operate, bsg: Bsg) ->
     assert len({answer.message_id for answer in answers}) == 1
     record = await record_of(app, answers[0].message_id)
     assert record.message.text == "text 4"
+
+
+async def test_the_sender_is_what_the_rules_have_made_of_it(tmp_path: Path, start: Start, bsg: Bsg) -> None:
+    senders = {"allowed": ["ACME"], "default": "DEFLT", "rewrite": {"INFO*": "BRAND"}}
+    accounts = {"acme": {"smpp": SMPP, "senders": senders}}
+    app = await start(config_of(tmp_path, accounts=accounts, providers={"p": bsg.settings}, routes=[{"send": ["p"]}]))
+    client = await Esme.bound(app.smpp[0].port)
+    for source, kept in (((5, 0, "INFO1"), "BRAND"), ((0, 0, ""), "DEFLT"), ((5, 0, "ACME"), "ACME")):
+        message_id = await submitted(client, source=source, schedule=later(2))
+        assert (await flagged(client, source=source, schedule=later(2))).message_id == message_id
+        message = (await record_of(app, message_id)).message
+        assert (message.text, message.source) == ("new", kept)
+    assert (await flagged(client, source=(5, 0, "OTHER"))).status == 0x0A
+    await client.abort()
 
 
 async def test_what_cannot_be_sent_replaces_nothing(operate: Operate, bsg: Bsg) -> None:
@@ -245,6 +260,28 @@ async def test_the_same_pdu_while_the_first_is_being_stored(operate: Operate) ->
     assert waiting is one
     assert again.done()
     assert app.store.queued == 1
+
+
+async def test_one_that_replaces_or_is_new_counts_once_too(operate: Operate) -> None:
+    app, client = await operate(provider=VIRTUAL, duplicates="60s")
+    second = await Esme.bound(app.smpp[0].port)
+    for fields in ({}, {"schedule": later(2)}, {"schedule": later(1)}):  # the last one replaces
+        first = await flagged(client, **fields)
+        if not fields:
+            await until_sent(app, first.message_id)
+        assert (await flagged(second, **fields)).message_id == first.message_id
+    assert app.store.queued == 1
+    await second.abort()
+
+
+async def test_one_that_replaces_is_repeated_while_it_is_being_stored(operate: Operate, bsg: Bsg) -> None:
+    app, client = await operate(duplicates="60s")
+    second = await Esme.bound(app.smpp[0].port)
+    one, two = await asyncio.gather(flagged(client, schedule=later(2)), flagged(second, schedule=later(2)))
+    assert one.message_id == two.message_id
+    record = await record_of(app, one.message_id)
+    assert [event["event"] for event in record.timeline] == ["accepted"]
+    await second.abort()
 
 
 async def test_by_default_the_same_pdu_is_another_message(operate: Operate) -> None:

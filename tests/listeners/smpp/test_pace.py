@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import pytest
 from listeners.smpp.conftest import Connect, Serve
-from listeners.smpp.esme import ENQUIRE_LINK, SUBMIT_SM, TX, Esme, pdu, submit_body
+from listeners.smpp.esme import ENQUIRE_LINK, SUBMIT_SM, TRX, TX, Esme, pdu, submit_body
+from listeners.smpp.requests import SUBMIT_MULTI, multi_body
 from listeners.smpp.world import Ledger, World, account
 from unit.desk import Limits
 
@@ -110,6 +111,35 @@ async def test_a_long_rest_is_no_silence(serve: Serve, bound: Connect, world: Wo
     client = await bound(server, TX)
     client.write(burst_of(4))
     await answered(client, count=4)
+
+
+async def test_a_debt_does_not_make_deaf(serve: Serve, bound: Connect, world: World) -> None:
+    """What one submit_multi is over the rate holds up the next submission, and nothing else."""
+    world.ledger = Paced(rate=20.0, burst=1)
+    server = await serve([account(paced=True)], response_timeout=0.2)
+    client = await bound(server, TRX)
+    assert (await client.ask(SUBMIT_MULTI, multi_body(*[f"3805012345{number:02}" for number in range(20)]))).status == 0
+    since = time.monotonic()
+    await world.owe()
+    for _ in range(3):
+        await client.ask(ENQUIRE_LINK)
+    await client.receipts(1)
+    await world.nothing_owed()
+    assert time.monotonic() - since < 0.6
+    await client.submit(NUMBER)
+    assert time.monotonic() - since >= 0.8
+    assert len(client.delivered) == 1
+
+
+async def test_a_response_that_lies_unread_is_not_missed(serve: Serve, bound: Connect, world: World) -> None:
+    world.ledger = Paced(rate=2.0, burst=1)
+    client = await bound(await serve([account(paced=True)], response_timeout=0.1), TRX)
+    client.write(burst_of(3))
+    await client.until(lambda: len(client.answers) >= 2)
+    await world.owe()
+    await answered(client, count=3)
+    await world.nothing_owed()
+    assert len(client.delivered) == 1
 
 
 async def test_others_are_not_paced(serve: Serve, bound: Connect, world: World) -> None:

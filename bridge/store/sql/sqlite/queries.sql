@@ -51,7 +51,7 @@ UPDATE message SET body = ? WHERE message_id = ?;
 
 -- name: begin
 -- An attempt that must not be repeated blindly starts.
-UPDATE message SET begun = 1 WHERE message_id = ?;
+UPDATE message SET begun = attempts + 1 WHERE message_id = ? AND begun = 0;
 
 -- name: settle
 -- What came of an attempt, unless a report was final first.
@@ -126,7 +126,7 @@ FROM leg JOIN message m ON m.message_id = leg.message_id WHERE leg.provider_ref 
 SELECT plan, step, lane, provider_ref FROM message WHERE message_id = ? AND stage = 2 AND else_at IS NOT NULL;
 
 -- name: keep_leg
--- A provider that had a message may still tell of it.
+-- What else a provider calls a message, or called it before the plan went on.
 INSERT OR REPLACE INTO leg (provider, provider_ref, message_id) VALUES (?, ?, ?);
 
 -- name: go_on
