@@ -61,7 +61,7 @@ class Connection(asyncio.Protocol):
         self._flow = Flow(self._give_up)
         self._alarm = Alarm(self._tick)
         self._bind: asyncio.Task[None] | None = None
-        self._pace: Pace | None = None
+        self.pace: Pace | None = None  # at which it is read
         self.peer = peer
         self._answering: set[asyncio.Task[None]] = set()  # requests that take more than a moment
         self.account: Account | None = None
@@ -99,9 +99,9 @@ class Connection(asyncio.Protocol):
             self._call.end(bound=False)
         self._alarm.stop()
         self._flow.unclog()
-        if self._pace is not None:
-            self._pace.leave(self)
-            self._pace = None
+        if self.pace is not None:
+            self.pace.leave(self)
+            self.pace = None
         if self._bind is not None:
             self._bind.cancel()
         self._handle(self.session.eof(self._server.monotonic()))
@@ -183,8 +183,8 @@ class Connection(asyncio.Protocol):
         self._steer()
 
     def _receive(self, data: bytes) -> list[Event]:
-        if self._pace is not None:
-            self.session.allowance = self._pace.room(self)
+        if self.pace is not None:
+            self.session.allowance = self.pace.room(self)
         return self.session.receive(data, self._server.monotonic()) if data or self.session.wants_data else []
 
     def _obey(self, events: list[Event]) -> None:
@@ -346,8 +346,8 @@ class Connection(asyncio.Protocol):
         self.account = account
         settings = account.settings
         if account.paced:
-            self._pace = self._server.pace(account.name)
-            self.session.allowance = self._pace.room(self)
+            self.pace = self._server.pace(account.name)
+            self.session.allowance = self.pace.room(self)
         if self.tap is not None:
             self.tap.bound(settings.system_id)
         self.session.timers.adopt(

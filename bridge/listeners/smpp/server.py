@@ -95,8 +95,12 @@ class SmppServer:
         self.replace_accounts(accounts)
 
     def replace_accounts(self, accounts: Iterable[Account]) -> None:
-        """Serves these accounts from now on (reload); bound clients stay."""
+        """Serves these accounts from now on (reload); bound clients stay, and keep to a pace that is new."""
         self._accounts = {account.settings.system_id: account for account in accounts}
+        paced = {account.name for account in self._accounts.values() if account.paced}
+        for connection in self._connections:
+            if connection.account is not None and connection.account.name in paced:
+                connection.pace = self.pace(connection.account.name)
         self._stand_in = stand_in(account.settings.password for account in self._accounts.values())
 
     def renew_tls(self) -> None:

@@ -56,6 +56,11 @@ class SmtpListener(Settings):
     command_timeout: Duration = 300.0
     data_timeout: Duration = 300.0
 
+    @field_validator("domains")
+    @classmethod
+    def _domains(cls, value: dict[str, str | None] | None) -> dict[str, str | None] | None:
+        return None if value is None else {domain.lower(): region for domain, region in value.items()}
+
     @model_validator(mode="after")
     def _can_serve(self) -> SmtpListener:
         if self.tls is None and self.mode == "implicit":

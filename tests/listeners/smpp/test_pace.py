@@ -142,6 +142,15 @@ async def test_a_response_that_lies_unread_is_not_missed(serve: Serve, bound: Co
     assert len(client.delivered) == 1
 
 
+async def test_who_is_bound_when_a_pace_is_set_keeps_to_it(serve: Serve, bound: Connect, paced: Paced) -> None:
+    server = await serve([account()])
+    client = await bound(server, TX)
+    server.replace_accounts([account(paced=True)])
+    client.write(burst_of(20))
+    await answered(client, count=20)
+    assert paced.times[-1] - paced.times[0] >= (20 - 6) / 50 * 0.95
+
+
 async def test_others_are_not_paced(serve: Serve, bound: Connect, world: World) -> None:
     world.ledger = Paced(rate=1.0, burst=1)
     server = await serve([account(paced=True), account("other")])

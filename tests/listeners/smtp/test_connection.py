@@ -153,7 +153,7 @@ def with_certificate(context: ssl.SSLContext, pair: tuple[str, str]) -> ssl.SSLC
 
 
 async def test_domains(serve: Any, connect: Any, ledger: Any) -> None:
-    client = await connect(await serve(domains={"txt.carrier.example": "US", "second.example": None}))
+    client = await connect(await serve(domains={"TXT.carrier.example": "US", "second.example": None}))
     await client.enter()
     await client.address()
     for address, reply in {
