@@ -132,6 +132,7 @@ class App:
             clock=self.clock,
             on_owed=self._offer,
             on_went_on=self._wake,
+            on_ended=self.changes.drop,
         )
         self._passwords = Passwords(lockout=Lockout(*config.lockout.limits))
         self._make_senders()

@@ -122,6 +122,12 @@ class Changes:
                 return replaced[0].message
         return None
 
+    def drop(self, message_ids: Sequence[int]) -> None:
+        """Takes messages that are final on disk out of the memory of their lanes; what is being sent is sent."""
+        for message_id in message_ids:
+            for lane in self._hold(message_id) or ():
+                lane.let_go(message_id, changed=True)
+
     # --- inside -----------------------------------------------------------------------------------------------------
 
     def _cancel(self, message: Message) -> Entry:

@@ -30,10 +30,12 @@ class Hearing:
         clock: Callable[[], float],
         on_owed: Callable[[Sequence[Owed]], None],
         on_went_on: Callable[[Sequence[str]], None],
+        on_ended: Callable[[Sequence[int]], None],
     ) -> None:
         """`listener_of` names the listener by which an account gets inbound messages, None when it has none.
 
-        `on_went_on` is told the lanes that have messages now which their provider failed.
+        `on_went_on` is told the lanes that have messages now which their provider failed, `on_ended` the messages that
+        have ended though they wait in a lane.
         """
         self._store = store
         self._providers = providers
@@ -42,6 +44,7 @@ class Hearing:
         self._clock = clock
         self._on_owed = on_owed
         self.on_went_on = on_went_on
+        self._on_ended = on_ended
 
     def configure(self, inbound: InboundRouter) -> None:
         """Takes over new inbound rules."""
@@ -74,6 +77,8 @@ class Hearing:
                 self._on_owed(recorded.owed)
             if recorded.went_on:
                 self.on_went_on(recorded.went_on)
+            if recorded.ended:
+                self._on_ended(recorded.ended)
         if len(reports) < len(heard.items):
             await self._receive(name, [item for item in heard.items if isinstance(item, Inbound)])
 

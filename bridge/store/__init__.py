@@ -149,6 +149,7 @@ class Recorded(msgspec.Struct, kw_only=True, gc=False):
 
     owed: list[Owed] = []
     went_on: list[str] = []  # lanes that have messages now whose provider has failed them
+    ended: list[int] = []  # messages that are final now, and that a lane may have in memory
     parked: int = 0  # no such message yet: kept until its provider's answer names it
     stray: int = 0  # names a message that is not here (any more)
 

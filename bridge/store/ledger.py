@@ -122,7 +122,9 @@ class Ledger:
             cursor.execute(SQL["apply_report"], (int(verdict.state), plain(verdict.reason), now, line, message_id))
         else:
             cursor.execute(SQL["finish"], (int(verdict.state), plain(verdict.reason), now, line, message_id))
-            self.queued -= stage <= Stage.LEASED
+            if stage <= Stage.LEASED:
+                self.queued -= 1
+                recorded.ended.append(message_id)
             self.attached.discard(message_id)
         if verdict.owed:
             self.owe(cursor, message_id, verdict.owed)

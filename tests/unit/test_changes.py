@@ -14,7 +14,7 @@ from unit.world import Api, Clock, Reply, api_served, locked, message_of, plain,
 
 from bridge.changes import Changes
 from bridge.errors import Refusal, StoreUnavailable
-from bridge.message import Message, Reason, Segment, State
+from bridge.message import Message, Reason, Report, Segment, State
 from bridge.transport import Transport
 
 
@@ -61,6 +61,21 @@ def anybody(message: Message) -> bool:
 
 def rewrite(message: Message) -> Message:
     return msgspec.structs.replace(message, text="new")
+
+
+async def test_what_has_ended_is_not_sent_any_more(world: World) -> None:
+    """The provider before says, late, that it has delivered."""
+    dispatch = world.dispatch
+    lane = dispatch.lane(plain(world.api, concurrency=1, batch=1))
+    await dispatch.submit(*(message_of(number) for number in (1, 2, 3)))
+    await until(lambda: world.api.order)
+    recorded = await world.store.record("plain", [Report(state=State.DELIVERED, message_id=n) for n in (1, 2)], 1.0)
+    assert recorded.ended == [1, 2]
+    world.changes.drop(recorded.ended)
+    world.go.set()
+    await world.store.until_done(1, 3)
+    assert world.api.order == [message_of(number).destination for number in (1, 3)]
+    await until(lambda: not lane.busy)
 
 
 async def test_either_sent_or_cancelled(world: World) -> None:

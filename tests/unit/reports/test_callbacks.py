@@ -25,6 +25,7 @@ class Room:
     def __init__(self, store: Store, clock: Clock, *providers: Plain) -> None:
         self.owed: list[Owed] = []
         self.went_on: list[str] = []
+        self.ended: list[int] = []
         self.listeners: dict[str, str | None] = {"acme": "smpp", "mute": None}
         self.hearing = Hearing(
             store,
@@ -36,6 +37,7 @@ class Room:
             clock=clock,
             on_owed=self.owed.extend,
             on_went_on=self.went_on.extend,
+            on_ended=self.ended.extend,
         )
 
 
@@ -61,6 +63,7 @@ async def test_a_report_is_on_disk_before_it_is_answered_and_owed_then(
     assert (heard.status, heard.body) == (200, b"ok")
     assert (await store.record_of(1)).state is State.DELIVERED
     assert [(owed.known_id, owed.report and owed.report.state) for owed in room.owed] == [(1, State.DELIVERED)]
+    assert room.ended == [1]  # it was still queued
 
 
 async def test_a_report_that_is_repeated_is_owed_once(room: Room, store: Store, provider: Plain) -> None:

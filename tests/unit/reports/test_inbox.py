@@ -50,6 +50,7 @@ class Watch:
             clock=clock,
             on_owed=self.owed.extend,
             on_went_on=lambda lanes: None,
+            on_ended=lambda message_ids: None,
         )
         self.start = clock()
         self.inbox = Inbox(self.provider, transport, hearing, lambda: self.start, known_s=3600.0)

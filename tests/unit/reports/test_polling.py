@@ -54,6 +54,7 @@ class Watch:
             clock=clock,
             on_owed=self._tell,
             on_went_on=self.went_on.extend,
+            on_ended=lambda message_ids: None,
         )
         self.polling = Polling(provider, store, transport, hearing, clock)
 
