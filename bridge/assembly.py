@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby, islice
 from typing import Literal, Protocol
@@ -64,7 +65,9 @@ class Assembly:
         self._began = 0.0  # before that, no part could have come
         self._sets: dict[_Key, list[Message]] = {}  # parts on disk
         self._held = 0  # those, and parts on their way to disk
-        self._marks: dict[bytes, tuple[int, float]] = {}  # of parts that are in messages: which, and until when
+        self._marks: OrderedDict[bytes, tuple[int, float]] = (
+            OrderedDict()
+        )  # of parts that are in messages: which, and until when
 
     def configure(self, accounts: Mapping[str, PartsLimits]) -> None:
         """Takes over the limits of accounts."""
@@ -210,7 +213,7 @@ class Assembly:
             for entry in entries:
                 self._marks |= dict.fromkeys(entry.marks, (entry.message.message_id, until))
             while len(self._marks) > _MARKS_MAX:
-                del self._marks[next(iter(self._marks))]
+                self._marks.popitem(last=False)
 
         def stored(done: asyncio.Future[None]) -> None:
             if done.exception() is None:

@@ -41,6 +41,7 @@ class State(IntEnum):
 
 
 FINAL = frozenset({State.DELIVERED, State.EXPIRED, State.DELETED, State.UNDELIVERABLE, State.UNKNOWN, State.REJECTED})
+FAILED = FINAL - {State.DELIVERED}
 _WORDS = {state: state.name.lower() for state in State}
 
 
@@ -201,6 +202,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
     state: State
     message_id: int | None = None  # when the provider echoes the reference that we gave it
     provider_ref: str | None = None  # the provider's own id
+    new_ref: str | None = None  # what the provider calls it from now on as well, in reports that name nothing else
     reason: Reason | None = None
     at: float | None = None  # by the provider's clock
     native: str = ""

@@ -97,8 +97,9 @@ def credentials_of(protocol: Protocol, account: Account) -> dict[str, Any]:
         return {"login": account.smpp.system_id, "password": secret.get_secret_value() if secret else ""}
     if protocol is Protocol.SMTP and account.smtp is not None:
         mail_from = account.smtp.senders[0].replace("*", "me")
-        password = account.smtp.password.get_secret_value()
-        return {"login": account.smtp.login, "password": password, "mail_from": mail_from}
+        password = account.smtp.password  # none where a certificate or its network stands for it
+        given = "" if password is None else password.get_secret_value()
+        return {"login": account.smtp.login or "", "password": given, "mail_from": mail_from}
     if protocol is Protocol.HTTP and account.http is not None:
         return {"login": "", "password": account.http.api_key.get_secret_value()}
     return {}

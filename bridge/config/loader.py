@@ -85,9 +85,10 @@ def _doubts(config: Config) -> Iterator[Problem]:
         yield Problem(("listeners",), "nothing listens, so nobody can connect")
     if not config.routes:
         yield Problem(("routes",), "there are none, so every message is refused")
-    if any(account.smtp is not None for account in config.accounts.values()):
+    sides = [account.smtp for account in config.accounts.values() if account.smtp is not None]
+    if sides and all(side.without_auth is None for side in sides):
         for number, listener in enumerate(config.listeners.smtp):
-            if listener.tls is None and not listener.auth_without_tls:
+            if listener.tls is None and not listener.auth_without_tls and listener.dialect is None:
                 yield Problem(
                     ("listeners", "smtp", number),
                     "nobody can log in here, so no mail is taken: it has neither tls nor auth_without_tls: true",

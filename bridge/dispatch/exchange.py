@@ -11,7 +11,7 @@ from bridge.dispatch.breaker import Breaker
 from bridge.errors import StoreUnavailable, TransportError
 from bridge.message import Accepted, Outcome, Reason, Refused, Retry, Unsure
 from bridge.providers._contract import Attempt, Provider
-from bridge.store import Store
+from bridge.store import Queued, Store
 from bridge.telemetry import metrics
 from bridge.transport import Transport
 
@@ -76,6 +76,18 @@ class Exchange:
             outcomes = self._findable(outcomes, attempts)
         self._judge(outcomes, self._clock(), probe)
         return outcomes
+
+    def count_repeats(self, sent: Sequence[Queued], outcomes: Sequence[Outcome]) -> None:
+        """Counts what was sent again and taken, or perhaps so, by a provider that may have had it and forgets."""
+        if self._provider.capabilities.idempotent:
+            return
+        count = sum(
+            isinstance(outcome, (Accepted, Unsure))
+            for queued, outcome in zip(sent, outcomes, strict=True)
+            if queued.begun
+        )
+        if count:
+            metrics.repeated.add(self._provider.name, count=count)
 
     def _findable(self, outcomes: Sequence[Outcome], attempts: Sequence[Attempt]) -> list[Outcome]:
         """The outcomes, the unsure ones with what the provider calls those messages if it has them."""

@@ -22,7 +22,7 @@ from bridge.dispatch.waiting import Waiting
 from bridge.message import Outcome, Owed, Reason, Refused, Retry, Unsure
 from bridge.providers._contract import Attempt, Provider
 from bridge.providers._fit import fit
-from bridge.store import Queued, Settlement, Stage, Store
+from bridge.store import Queued, Recorded, Settlement, Stage, Store
 from bridge.throttle import Bucket
 from bridge.transport import Transport
 
@@ -131,8 +131,7 @@ class Lane:
             self._wake_at = at
             if self._claim_timer is not None:
                 self._claim_timer.cancel()
-            wait_s = min(at - self._clock(), _TIMER_MAX_S)
-            self._claim_timer = asyncio.get_running_loop().call_later(wait_s, self._due)
+            self._claim_timer = asyncio.get_running_loop().call_later(min(at - self._clock(), _TIMER_MAX_S), self._due)
 
     @property
     def waiting(self) -> int:
@@ -253,8 +252,7 @@ class Lane:
             if wait_s > 0:
                 await self._sleep(min(wait_s, 1.0))
                 continue
-            batch = self._take(now)
-            if batch:
+            if batch := self._take(now):
                 try:
                     await self._attempt(batch)
                 except Exception:
@@ -340,7 +338,7 @@ class Lane:
                 outcome = Refused(reason=fitted)
             else:
                 reference = self.provider.references.of(fitted.message_id, queued.step)
-                attempts.append(Attempt(fitted, reference, queued.attempts))
+                attempts.append(Attempt(fitted, reference, queued.attempts, queued.begun or queued.attempts))
                 sent.append(queued)
             if outcome is not None:
                 settlements.append(settle(queued, outcome, now, random.random(), self._policy))
@@ -355,6 +353,7 @@ class Lane:
             finally:
                 if probe:
                     self.breaker.end()
+            self.exchange.count_repeats(sent, outcomes)
             now = self._clock()
             if len(sent) > 1:
                 set_apart(sent, outcomes)
@@ -370,16 +369,16 @@ class Lane:
 
     # --- to the store -----------------------------------------------------------------------------------------------
 
-    def _settle(self, settlements: list[Settlement]) -> asyncio.Future[list[Owed]]:
+    def _settle(self, settlements: list[Settlement]) -> asyncio.Future[Recorded]:
         self._unsettled += len(settlements)
         return self._store_settlements(settlements)
 
-    def _store_settlements(self, settlements: list[Settlement]) -> asyncio.Future[list[Owed]]:
+    def _store_settlements(self, settlements: list[Settlement]) -> asyncio.Future[Recorded]:
         done = self._store.settle(settlements)
         done.add_done_callback(lambda future: self._settled(future, settlements))
         return done
 
-    def _settled(self, done: asyncio.Future[list[Owed]], settlements: list[Settlement]) -> None:
+    def _settled(self, done: asyncio.Future[Recorded], settlements: list[Settlement]) -> None:
         if done.exception() is not None:
             if self._stopped:
                 return
@@ -394,6 +393,8 @@ class Lane:
         for settlement in settlements:
             if settlement.stage is Stage.QUEUED and settlement.next_at is not None:
                 self._lanes[settlement.lane].wake(settlement.next_at)
-        owed = done.result()
-        if owed:
-            self._on_owed(owed)
+        recorded = done.result()
+        for name in recorded.went_on:
+            self._lanes[name].wake(self._clock())
+        if recorded.owed:
+            self._on_owed(recorded.owed)

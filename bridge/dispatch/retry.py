@@ -94,7 +94,7 @@ def settle(queued: Queued, outcome: Outcome, now: float, roll: float, policy: Po
         if outcome.provider_ref is not None:
             event["provider_ref"] = outcome.provider_ref
         return _sent(queued, Accepted(provider_ref=outcome.provider_ref), now, policy, event)
-    again = msgspec.structs.replace(queued, begun=True)
+    again = msgspec.structs.replace(queued, begun=queued.begun or queued.attempts)
     return _again(again, now + delay_s(queued.attempts, roll), event, Reason.UNSURE)
 
 

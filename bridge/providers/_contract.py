@@ -75,6 +75,7 @@ class Attempt(msgspec.Struct, frozen=True):
     message: Message
     reference: str  # [0-9a-f]{1,32}, the same for every attempt of a message at one step of its plan
     number: int = 1  # 1-based
+    turn: int = 1  # equal for attempts of which only one may be taken: the first that may have been, else its own
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from decimal import Decimal
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 from pydantic import Field, model_validator
 
 from bridge.message import Message, Outcome
@@ -138,6 +139,8 @@ class Provider(_contract.Provider):
         if not 200 <= response.status < 300:
             return Heard()
         known = [said for said in said_in(response.body) if code_of(said.error) in (None, 0)]
+        if len(known) > 1:  # the SMS is among them, and speaks for itself
+            known = [replace(said, alternative_channels=None) for said in known]
         return Heard(items=last_of(reports_of(known, self.references, holds=False)))
 
     def balance(self) -> Request | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import structlog
+from msgspec.structs import replace
 
 from bridge.message import Inbound, Owed, Report
 from bridge.providers._contract import BadCallback, Callback, Heard, Provider
@@ -54,10 +55,7 @@ class Hearing:
         provider = self._providers.get(name)
         if provider is None:
             raise LookupError(name)
-        expected = provider.settings.callback_token
-        if expected is not None and not same_secret(token or "", expected.get_secret_value()):
-            raise BadCallback("the callback token is wrong", status=401)
-        heard = provider.reports(callback)
+        heard = provider.reports(_authentic(provider, token, callback))
         await self.keep(name, heard)
         return heard
 
@@ -103,3 +101,18 @@ class Hearing:
         new = await self._store.receive(name, rows, now)
         if new:
             self._on_owed(new)
+
+
+def _authentic(provider: Provider, token: str | None, callback: Callback) -> Callback:
+    """The callback with all of its path but the token, which is its last segment, or its first at a provider that adds
+    to the address it was given. Raises BadCallback.
+    """
+    expected = provider.settings.callback_token
+    if token is None and expected is None:
+        return callback
+    if expected is not None and same_secret(token or "", expected.get_secret_value()):
+        return callback
+    segments = [segment for segment in (*callback.path.split("/"), token or "") if segment]
+    if expected is not None and not (segments and same_secret(segments.pop(0), expected.get_secret_value())):
+        raise BadCallback("the callback token is wrong", status=401)
+    return replace(callback, path="/".join(segments))

@@ -97,9 +97,10 @@ class Outbox:
         for item in owed:
             if item.owed_id in self._held:
                 continue  # a load was faster
+            spills = self._on_disk or len(self._held) >= _IN_MEMORY
             if item.message is not None and item.message.intermediate:
-                self._withdrawn.note(item)
-            if self._on_disk or len(self._held) >= _IN_MEMORY:
+                self._withdrawn.note(item, in_memory=not spills)
+            if spills:
                 self._on_disk = True
                 self._spills += 1
                 # Who comes late may stand before what memory has seen.

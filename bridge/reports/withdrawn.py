@@ -27,14 +27,14 @@ class Withdrawn:
     def __bool__(self) -> bool:
         return bool(self._overtaken or self._dropped)
 
-    def note(self, owed: Owed) -> None:
-        """Something is in memory that belongs to a message with intermediate reports, the report itself or the end."""
+    def note(self, owed: Owed, *, in_memory: bool = True) -> None:
+        """Something is owed that belongs to a message with intermediate reports, the report itself or the end."""
         assert owed.message is not None
         assert owed.report is not None
         told = owed.message.message_id, owed.known_id
         if owed.report.state.final:
             self._overtaken.update(self._early.get(told, ()))
-        else:
+        elif in_memory:
             self._early.setdefault(told, []).append(owed.owed_id)
             self._told[owed.owed_id] = told
 

@@ -49,7 +49,7 @@ class Queued(msgspec.Struct, kw_only=True, gc=False):
     step: int = 0  # index into plan: the provider that has it now
     attempts: int = 0  # made at that provider
     alone: bool = False  # what came of a request that it shared was unclear: it shares none any more
-    begun: bool = False  # an attempt was under way when its lane last heard of it: may have been sent
+    begun: int = 0  # the first attempt that nobody knows the end of: it may have been sent; 0: there is none
     under_way: bool = False  # its lane has taken it to send it
     withdrawn: bool = False  # it was changed since: this one is not to be sent
 
@@ -85,7 +85,7 @@ class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     next_at: float | None
     event: Event
     else_at: float | None = None  # when the plan's next provider goes too
-    begun: bool = False
+    begun: int = 0
     alone: bool = False
     sent_at: float | None = None
     provider_ref: str | None = None
@@ -145,7 +145,7 @@ Decide = Callable[[Standing, str, Report, float], Verdict]
 
 
 class Recorded(msgspec.Struct, kw_only=True, gc=False):
-    """What a batch of reports led to."""
+    """What a batch of reports, or of outcomes, led to."""
 
     owed: list[Owed] = []
     went_on: list[str] = []  # lanes that have messages now whose provider has failed them
@@ -204,8 +204,8 @@ class Store(Protocol):
     def depths(self) -> asyncio.Future[dict[str, int]]:
         """How many messages wait for each lane, on disk and in memory; it looks at each of them."""
 
-    def settle(self, settlements: Sequence[Settlement]) -> asyncio.Future[list[Owed]]:
-        """Keeps what came of attempts; gives what is owed now."""
+    def settle(self, settlements: Sequence[Settlement]) -> asyncio.Future[Recorded]:
+        """Keeps what came of attempts, and takes reports that came before that; gives what it led to."""
 
     def claim(self, lane: str, limit: int, now: float) -> asyncio.Future[tuple[list[Queued], float | None]]:
         """Leases due messages to a lane, urgent ones first; and when the next one is due (None: there is none)."""

@@ -5,11 +5,14 @@ from __future__ import annotations
 import fcntl
 import re
 import sqlite3
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import TextIO
+from typing import TextIO, TypeVar
 
 from bridge.errors import StoreUnavailable
+
+T = TypeVar("T")
 
 
 def _queries(text: str) -> dict[str, str]:
@@ -69,3 +72,12 @@ def open_file(path: Path) -> tuple[sqlite3.Connection, sqlite3.Connection]:
         writer.close()
         raise
     return writer, reader
+
+
+def of_one_moment(connection: sqlite3.Connection, run: Callable[[sqlite3.Connection], T]) -> T:
+    """What `run` reads, all of it as it stood at one moment: between two statements, parts may become a message."""
+    connection.execute("BEGIN")
+    try:
+        return run(connection)
+    finally:
+        connection.execute("COMMIT")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
-from bridge.message import FINAL, Message, Owed, Part, Reason, Report, State
-from bridge.store import Decide, Recorded, Settlement, Stage, Standing
+from bridge.message import FAILED, FINAL, Message, Owed, Part, Reason, Report, State
+from bridge.store import Decide, Entry, Recorded, Settlement, Stage, Standing
 from bridge.store.attaching import attach, owed_with_attached
 from bridge.store.database import SQL
 from bridge.store.rows import (
@@ -36,7 +37,7 @@ class Ledger:
         self.purged_to = 0
         self.attached: set[int] = set()  # messages that were given parts while they may have been with a lane
         # With a provider since a moment, and unchanged since: state, lane, whether the plan goes on, and the message.
-        self.sent: dict[int, tuple[State, str, bool, Message]] = {}
+        self.sent: OrderedDict[int, tuple[State, str, bool, Message]] = OrderedDict()
 
     def remember(self) -> Callable[[], None]:
         """How to set back what is counted in memory, should a transaction be undone: counting anew takes too long."""
@@ -48,8 +49,14 @@ class Ledger:
 
         return restore
 
-    def settle(self, cursor: sqlite3.Cursor, done: Settlement) -> Sequence[Owed]:
-        """Keeps what came of an attempt; gives what is owed now."""
+    def settle(self, cursor: sqlite3.Cursor, settlements: Sequence[Settlement]) -> Recorded:
+        """Keeps what came of attempts, and takes reports that came before that; gives what it led to."""
+        recorded = Recorded()
+        for done in settlements:
+            self._settle(cursor, done, recorded)
+        return recorded
+
+    def _settle(self, cursor: sqlite3.Cursor, done: Settlement, recorded: Recorded) -> None:
         message_id, line, now = done.message.message_id, line_of(done.event), done.event["at"]
         owed = done.owed
         if message_id in self.attached and done.state in FINAL:
@@ -58,10 +65,9 @@ class Ledger:
             self.attached.discard(message_id)
         changed = cursor.execute(
             SQL["settle"],
-            (int(done.stage), int(done.state), done.lane, done.step, done.attempts, int(done.begun), int(done.alone),
+            (int(done.stage), int(done.state), done.lane, done.step, done.attempts, done.begun, int(done.alone),
              done.next_at, done.else_at, plain(done.reason), now, done.sent_at, done.provider_ref, line, message_id),
         ).rowcount  # fmt: skip
-        recorded = Recorded()
         if changed:
             self.queued -= done.stage >= Stage.SENT
             if owed:
@@ -70,29 +76,42 @@ class Ledger:
             elif done.stage is Stage.SENT and message_id not in self.attached:
                 self.sent[message_id] = (done.state, done.lane, done.else_at is not None, done.message)
                 if len(self.sent) > _SENT_KEPT:
-                    del self.sent[next(iter(self.sent))]
+                    self.sent.popitem(last=False)
         else:
             cursor.execute(SQL["settle_late"], (done.provider_ref, line, message_id))
-        if self.parked and done.provider_ref is not None:
-            # Reports that came before this answer, known by nothing but the provider's id.
-            key = (done.lane, done.provider_ref)
-            for (body,) in cursor.execute(SQL["parked"], key).fetchall():
-                self.record(cursor, done.lane, report_from_bytes(body), now, recorded)
-            self.parked -= cursor.execute(SQL["unpark"], key).rowcount
-        return recorded.owed
+        if self.parked:
+            if done.provider_ref is not None:
+                self._unpark(cursor, done.lane, done.provider_ref, now, recorded)
+            if done.else_at is not None:
+                self._unpark(cursor, done.lane, _own_ref(message_id), now, recorded)
+
+    def end(self, cursor: sqlite3.Cursor, entry: Entry) -> None:
+        """A message that no provider has is final now; keeps who must be told."""
+        self.queued -= 1
+        self.attached.discard(entry.message.message_id)
+        self.owe(cursor, entry.message.message_id, entry.owed)
+
+    def _unpark(self, cursor: sqlite3.Cursor, provider: str, ref: str, now: float, recorded: Recorded) -> None:
+        """Keeps reports that came before anybody knew what their provider's id stands for."""
+        rows = cursor.execute(SQL["parked"], (provider, ref)).fetchall()
+        self.parked -= cursor.execute(SQL["unpark"], (provider, ref)).rowcount
+        for (body,) in rows:
+            self.record(cursor, provider, report_from_bytes(body), now, recorded)
 
     def record(self, cursor: sqlite3.Cursor, provider: str, report: Report, now: float, recorded: Recorded) -> None:
         """Keeps a report, and adds to `recorded` what it led to."""
-        standing, message_id, stage = self._standing(cursor, provider, report)
+        standing, message_id, stage, has_next = self._standing(cursor, provider, report)
         if standing is None:
             if report.message_id is None and report.provider_ref is not None:
-                key = (provider, report.provider_ref, int(report.state), now, pack(report))
-                self.parked += cursor.execute(SQL["park"], key).rowcount
-                recorded.parked += 1
+                self._park(cursor, provider, report.provider_ref, report, now, recorded)
             else:
                 recorded.stray += 1
             return
         verdict = self._decide(standing, provider, report, now)
+        if has_next and stage <= Stage.LEASED and verdict.state in FAILED:
+            # It has overtaken the provider's answer, with which the plan can go on: they meet then.
+            self._park(cursor, provider, _own_ref(message_id), report, now, recorded)
+            return
         line = line_of(event_from_report(provider, report, now))
         if verdict.goes_on:
             cursor.execute(SQL["note_report"], (line, message_id))
@@ -108,27 +127,42 @@ class Ledger:
         if verdict.owed:
             self.owe(cursor, message_id, verdict.owed)
             recorded.owed += verdict.owed
+        if report.new_ref is not None:
+            cursor.execute(SQL["keep_leg"], (provider, report.new_ref, message_id))
+            if self.parked:
+                self._unpark(cursor, provider, report.new_ref, now, recorded)
 
-    def _standing(self, cursor: sqlite3.Cursor, provider: str, report: Report) -> tuple[Standing | None, int, int]:
-        """Where the message of a report stands, its id and its stage."""
+    def _park(
+        self, cursor: sqlite3.Cursor, provider: str, ref: str, report: Report, now: float, recorded: Recorded
+    ) -> None:
+        key = (provider, ref, int(report.state), now, pack(report))
+        self.parked += cursor.execute(SQL["park"], key).rowcount
+        recorded.parked += 1
+
+    def _standing(
+        self, cursor: sqlite3.Cursor, provider: str, report: Report
+    ) -> tuple[Standing | None, int, int, bool]:
+        """Where the message of a report stands, its id, its stage, and whether its plan goes on after a failure."""
         row: Row | None = None
         if report.message_id is not None:
             # Whatever the report changes, what is in memory is no longer true.
             sent = self.sent.pop(report.message_id, None)
             if sent is not None:
                 state, lane, goes_on, message = sent
-                return Standing(state, lane, goes_on, lambda: message), report.message_id, Stage.SENT
+                return Standing(state, lane, goes_on, lambda: message), report.message_id, Stage.SENT, goes_on
             row = cursor.execute(SQL["standing"], (report.message_id,)).fetchone()
         elif report.provider_ref is not None:
             row = cursor.execute(SQL["standing_by_ref"], (report.provider_ref, provider)).fetchone()
             if row is None:
                 row = cursor.execute(SQL["standing_by_leg"], (report.provider_ref, provider)).fetchone()
         if row is None:
-            return None, 0, 0
-        message_id, number, lane, body, stage, else_at, reason = row
+            return None, 0, 0, False
+        message_id, number, lane, body, stage, else_at, reason, plan, step = row
         self.sent.pop(message_id, None)
         goes_on, known = else_at is not None, Reason(reason) if reason else None
-        return Standing(STATES[number], lane, goes_on, lambda: message_from_bytes(body), known), message_id, stage
+        has_next = goes_on or ("@" in plan and plan_from_text(plan).wait_s(step) is not None)
+        standing = Standing(STATES[number], lane, goes_on, lambda: message_from_bytes(body), known)
+        return standing, message_id, stage, has_next
 
     def go_on(self, cursor: sqlite3.Cursor, message_id: int, now: float) -> list[str]:
         """Queues a message for its plan's next provider; gives that lane, or nothing when there is none."""
@@ -194,6 +228,11 @@ class Ledger:
         cursor.execute(SQL["purge_seen"], (before,))
         self.parked -= cursor.execute(SQL["purge_parked"], (before,)).rowcount
         return len(old)
+
+
+def _own_ref(message_id: int) -> str:
+    """Under which a report waits that names the message itself."""
+    return f"#{message_id}"
 
 
 def _forget_news(cursor: sqlite3.Cursor, message_id: int | None) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from bridge.errors import StoreUnavailable
 from bridge.message import State
 from bridge.store import Record
-from bridge.store.database import SQL
+from bridge.store.database import SQL, of_one_moment
 from bridge.store.rows import message_from_bytes, record_from_row
 
 
@@ -17,7 +17,7 @@ def find_record(path: Path, message_id: int) -> Record | None:
     try:
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         try:
-            return find(connection, message_id)
+            return of_one_moment(connection, lambda connection: find(connection, message_id))
         finally:
             connection.close()
     except sqlite3.Error as error:

@@ -67,6 +67,8 @@ def event_from_report(provider: str, report: Report, now: float) -> Event:
         event["reason"] = report.reason
     if report.native:
         event["native"] = report.native[:200]
+    if report.new_ref is not None:
+        event["provider_ref"] = report.new_ref
     return event
 
 

@@ -28,7 +28,7 @@ from bridge.store import (
 )
 from bridge.store.attaching import joined
 from bridge.store.changes import change, due, waiting
-from bridge.store.database import SQL, hold, migrate, open_file
+from bridge.store.database import SQL, hold, migrate, of_one_moment, open_file
 from bridge.store.ledger import Ledger
 from bridge.store.lookup import find, known
 from bridge.store.rows import (
@@ -203,7 +203,7 @@ class SqliteStore:
                     plan=plan_from_text(plan),
                     step=step,
                     attempts=attempts,
-                    begun=bool(begun),
+                    begun=begun,
                     alone=bool(alone),
                 )
                 for _, body, plan, step, attempts, begun, alone in rows
@@ -228,13 +228,9 @@ class SqliteStore:
         """How many messages wait for each lane."""
         return self._read(lambda connection: dict(connection.execute(SQL["depths"]).fetchall()))
 
-    def settle(self, settlements: Sequence[Settlement]) -> asyncio.Future[list[Owed]]:
-        """Keeps what came of attempts; gives what is owed now."""
-
-        def run(cursor: sqlite3.Cursor) -> list[Owed]:
-            return [owed for settlement in settlements for owed in self._ledger.settle(cursor, settlement)]
-
-        return self._writer.write(run, len(settlements))
+    def settle(self, settlements: Sequence[Settlement]) -> asyncio.Future[Recorded]:
+        """Keeps what came of attempts, and takes reports that came before that; gives what it led to."""
+        return self._writer.write(lambda cursor: self._ledger.settle(cursor, settlements), len(settlements))
 
     # --- changes ------------------------------------------------------------------------------------------------
 
@@ -245,8 +241,7 @@ class SqliteStore:
             entries = [change(cursor, message_id, alter, now) for message_id in message_ids]
             for entry in entries:
                 if entry is not None and entry.stage is Stage.FINAL:
-                    self._ledger.queued -= 1
-                    self._ledger.owe(cursor, entry.message.message_id, entry.owed)
+                    self._ledger.end(cursor, entry)
             return entries
 
         return self._writer.write(run, len(message_ids))
@@ -381,7 +376,7 @@ class SqliteStore:
     def _read(self, run: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         def attempt() -> T:
             try:
-                return run(self._reader)
+                return of_one_moment(self._reader, run)
             except sqlite3.Error as error:
                 raise StoreUnavailable(f"the store could not read: {error}") from None
 

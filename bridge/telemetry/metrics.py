@@ -45,6 +45,11 @@ registry = CollectorRegistry()
 accepted = Count("smsbridge_accepted_messages", "Messages taken, durable.", ("listener", "account"))
 refused = Count("smsbridge_refused_messages", "Messages refused.", ("listener", "account", "reason"))
 attempts = Count("smsbridge_attempts", "Sends, by what came of them.", ("provider", "outcome"))
+repeated = Count(
+    "smsbridge_repeated_messages",
+    "Messages sent again to a provider that may have them, and would not know them again: possible doubles.",
+    ("provider",),
+)
 reports = Count("smsbridge_reports", "Reports heard, by state.", ("provider", "state"))
 handed = Count("smsbridge_handed", "Reports and inbound messages confirmed.", ("listener",))
 smpp_responses = Count(

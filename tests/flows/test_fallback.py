@@ -105,7 +105,7 @@ async def test_no_delivery_in_time_is_the_next_ones_turn_also_after_a_restart(
     await server._call_once(first, "delivered")
     record = await bridge.record(message_id)
     assert record.state is State.UNDELIVERABLE
-    assert record.timeline[-1]["state"] == "delivered"
+    assert "delivered" in [event.get("state") for event in record.timeline]
     await callbacks.news.until(lambda: callbacks.bodies)
     await bridge.settled()
     assert [body["data"]["state"] for body in callbacks.bodies] == ["undeliverable"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bridge.message import Accepted, Refused, Retry, Unsure
+from bridge.message import Accepted, Refused, Report, Retry, State, Unsure
 from bridge.providers import Response
 from bridge.providers._cases.making import REFERENCES, attempt_of, attempts_of
 from bridge.providers.bsg import Provider, Settings
@@ -49,6 +49,84 @@ def test_different_senders_need_the_individual_form() -> None:
     body = built({"destination": "1", "text": "a", "source": "One"}, {"destination": "2", "text": "a"}, sender="Two")
     assert body["destination"] == "individual"
     assert [phone["originator"] for phone in body["phones"]] == ["One", "Two"]
+
+
+@pytest.mark.parametrize(
+    ("valid_s", "unit", "validity"),
+    [
+        *((1, "seconds", "15"), (3600.5, "seconds", "3601"), (864000, "seconds", "86400")),
+        *((1, "hours", "1"), (3601, "hours", "2"), (864000, "hours", "24")),
+    ],
+)
+def test_viber_validity_is_within_what_is_taken(valid_s: float, unit: str, validity: str) -> None:
+    message = {"destination": "3801", "text": "a", "valid_s": valid_s}
+    assert built(message, channel="viber", validity_unit=unit)["validity"] == validity
+
+
+@pytest.mark.parametrize(("after", "validity"), [("1m", "60"), ("1s", "15"), ("2h", "3600")])
+def test_viber_is_tried_no_longer_than_it_may_be(after: str, validity: str) -> None:
+    message = {"destination": "3801", "text": "a"}
+    body = built(message, channel="viber", fallback_sender="Acme", fallback_after=after)
+    assert body["validity"] == validity
+
+
+def test_neighbours_that_say_the_same_on_viber_share_an_entry() -> None:
+    texts = ["a", "a", "b", "a"]
+    body = built(*({"destination": str(number), "text": text} for number, text in enumerate(texts)), channel="viber")
+    assert [[phone["msisdn"] for phone in message["to"]] for message in body["messages"]] == [["0", "1"], ["2"], ["3"]]
+
+
+def test_any_numbers_may_be_looked_at_together() -> None:
+    keys = {
+        provider(channel="hlr").batch_key(attempt_of({"destination": "3801", "valid_s": valid_s}).message)
+        for valid_s in (1, 86400)
+    }
+    assert len(keys) == 1
+
+
+def test_without_an_address_no_request_asks_for_callbacks() -> None:
+    for settings in ({"channel": "viber"}, {"channel": "hlr"}, {"generation": 2}):
+        body = provider(**settings).build(attempts_of([{"destination": "1", "text": "a"}])).body
+        assert body is not None
+        assert b"callback_url" not in body
+
+
+@pytest.mark.parametrize(
+    ("valid_s", "validity"),
+    [
+        *((1, {"validity_seconds": 30}), (86400, {"validity_seconds": 86400})),
+        *((86401, {"validity": 25}), (864000, {"validity": 72})),
+    ],
+)
+def test_second_generation_takes_seconds_for_a_day_and_hours_for_more(valid_s: float, validity: dict[str, int]) -> None:
+    body = built({"destination": "3801", "text": "a", "valid_s": valid_s}, generation=2)
+    assert {name: value for name, value in body.items() if "validity" in name} == validity
+
+
+def test_what_a_picture_says_to_nobody_is_no_sms() -> None:
+    content = {"kind": "photo", "url": "https://x.example/a.png"}
+    body = built({"destination": "1", "content": content}, channel="viber", fallback_sender="Acme")
+    assert "alt_route" not in body["messages"][0]["options"]["viber"]
+
+
+@pytest.mark.parametrize("generation", [1, 2])
+def test_status_counts_only_where_the_answer_succeeded(generation: int) -> None:
+    body = b'{"error": 0, "id": 5, "reference": "0123456789ab1", "status": "delivered"}'
+    assert not provider(generation=generation).heard(Response(status=500, body=body), []).items
+
+
+def test_each_message_of_an_answer_has_one_report() -> None:
+    said = [
+        {"error": 0, "id": 5, "reference": "0123456789ab1", "status": "expired"},
+        {"error": 0, "id": 6, "reference": "0123456789ab2", "status": "sent"},
+        {"error": 0, "id": 7, "reference": "0123456789ab1", "status": "delivered"},
+    ]
+    response = Response(status=200, body=json.dumps({"data": said}).encode())
+    heard = provider(generation=2).heard(response, [])
+    assert [(item.provider_ref, item.state) for item in heard.items if isinstance(item, Report)] == [
+        ("7", State.DELIVERED),
+        ("6", State.ENROUTE),
+    ]
 
 
 def test_base_url_may_end_with_a_slash() -> None:

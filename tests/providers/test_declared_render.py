@@ -67,10 +67,16 @@ def test_what_has_no_value_is_left_out() -> None:
 def test_each_is_an_item_for_each_message() -> None:
     declared = {
         "to": {"each": "{to}", "join": ","},
+        "nobody": {"each": "{none}", "join": ","},
         "items": {"each": {"n": "{to}", "none": "{none}"}},
         "first": "{text}",
     }
-    assert made(declared, "a", "b") == {"to": "1,2", "items": [{"n": "1"}, {"n": "2"}], "first": "a"}
+    assert made(declared, "a", "b") == {
+        "to": "1,2",
+        "nobody": ",",
+        "items": [{"n": "1"}, {"n": "2"}],
+        "first": "a",
+    }
 
 
 def test_lists_repeat_a_field_and_an_element() -> None:

@@ -193,10 +193,11 @@ def _settings(known: Known, table: _Table) -> list[str]:
         for key, value in known.subject.cases["settings"].items()
     }
     text = yaml.safe_dump({"providers": {known.name: shown}}, sort_keys=False, allow_unicode=True, width=_WIDTH)
+    told = inspect.cleandoc(known.subject.settings.__doc__ or "") if known.source.suffix == ".py" else ""
     rows = rows_of_provider(known.name)
     every = "Beside [what every provider has](../configuration.md#providersname)" + (":" if rows else ", nothing.")
     keys = table(("Key", "Value", "Default", ""), rows) if rows else ""
-    return ["## Settings", f"```yaml\n{text}```", every, keys]
+    return ["## Settings", _prose(told), f"```yaml\n{text}```", every, keys]
 
 
 def _secret(fields: Mapping[str, Any], key: str) -> bool:

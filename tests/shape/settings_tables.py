@@ -21,7 +21,7 @@ from bridge.listeners.control.settings import Control
 from bridge.listeners.http.settings import HttpAccount, HttpListener
 from bridge.listeners.smpp import profiles
 from bridge.listeners.smpp.settings import Outbind, SmppAccount, SmppListener
-from bridge.listeners.smtp.settings import Mail, SmtpAccount, SmtpListener
+from bridge.listeners.smtp.settings import Dns, Mail, SmtpAccount, SmtpListener, WithoutAuth
 from bridge.problems import KeyPath
 from bridge.providers._contract import ProviderSettings
 from bridge.providers._declared.compiling import _networks
@@ -68,6 +68,7 @@ SECTIONS = (
     Section("The file itself", Config, ()),
     Section("listeners.smpp[]", SmppListener, ("listeners", "smpp", 0)),
     Section("listeners.smtp[]", SmtpListener, ("listeners", "smtp", 0)),
+    Section("listeners.smtp[].dns", Dns, ("listeners", "smtp", 0, "dns")),
     Section("listeners.http[]", HttpListener, ("listeners", "http", 0)),
     Section("tls", Tls, ("listeners", "smpp", 0, "tls")),
     Section("accounts.NAME", Account, ("accounts", "acme")),
@@ -78,6 +79,7 @@ SECTIONS = (
     Section("accounts.NAME.smpp.receipts", profiles.Receipts, ("accounts", "acme", "smpp", "receipts")),
     Section("accounts.NAME.smpp.outbind", Outbind, ("accounts", "acme", "smpp", "outbind")),
     Section("accounts.NAME.smtp", SmtpAccount, ("accounts", "acme", "smtp")),
+    Section("accounts.NAME.smtp.without_auth", WithoutAuth, ("accounts", "acme", "smtp", "without_auth")),
     Section("accounts.NAME.http", HttpAccount, ("accounts", "acme", "http")),
     Section("providers.NAME", ProviderSettings, ("providers", "bsg")),
     Section("routes[]", rules.Route, ("routes", 1)),

@@ -17,6 +17,7 @@ import bridge
 ROOT = Path(__file__).parents[2]
 EMPTY_WORDS = {"manager", "handler", "helper", "util", "utils", "base", "impl", "service", "processor"}
 LINES_MAX = {"bridge": 400, "tests": 600}  # a test file mirrors its source, and tells more
+PROVIDER_LINES_MAX = {".py": 300, ".yaml": 40}  # of a provider, its tables included
 # Places where this is made, and hosts that packages are fetched from: nothing here depends on either. In pieces, so
 # that this file does not hold them.
 FOREIGN = re.compile(
@@ -84,6 +85,18 @@ def long_files(root: Path) -> list[str]:
     return [str(name) for path, name in names if len(path.read_text().splitlines()) > LINES_MAX[name.parts[0]]]
 
 
+def long_providers(root: Path) -> list[str]:
+    """Files of providers, those beside a coded one included, of more lines than `PROVIDER_LINES_MAX` allows."""
+    folder = root / "bridge" / "providers"
+    names = [path.stem for path in folder.glob("[!_]*.py")]
+    files = [
+        *folder.glob("[!_]*.py"),
+        *folder.glob("[!_]*.yaml"),
+        *(path for name in names for path in folder.glob(f"_{name}_*.py")),
+    ]
+    return sorted(path.name for path in files if len(path.read_text().splitlines()) > PROVIDER_LINES_MAX[path.suffix])
+
+
 def foreign_words(root: Path) -> list[str]:
     """Lines that speak of where this is made or fetched from."""
     found = []
@@ -147,6 +160,20 @@ def test_long_file_would_be_found(tmp_path: Path) -> None:
     (tmp_path / "bridge" / "short.py").write_text("0\n" * LINES_MAX["bridge"])
     (tmp_path / "bridge" / "long.py").write_text("0\n" * (LINES_MAX["bridge"] + 1))
     assert long_files(tmp_path) == ["bridge/long.py"]
+
+
+def test_providers_are_short() -> None:
+    assert long_providers(ROOT) == []
+
+
+def test_long_provider_would_be_found(tmp_path: Path) -> None:
+    folder = tmp_path / "bridge" / "providers"
+    folder.mkdir(parents=True)
+    for name, lines in {
+        "short.py": 300, "_contract.py": 301, "long.py": 301, "_short_said.py": 301, "short.yaml": 40, "long.yaml": 41,
+    }.items():  # fmt: skip
+        (folder / name).write_text("0\n" * lines)
+    assert long_providers(tmp_path) == ["_short_said.py", "long.py", "long.yaml"]
 
 
 def test_project_speaks_of_itself_alone() -> None:

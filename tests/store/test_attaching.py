@@ -84,7 +84,7 @@ async def test_a_lane_that_has_it_in_memory_need_not_know(open_store: Open) -> N
     await joined(store)
     await store.attach(1, [(4, LATE)], NOW)
     await store.settle([again(1, NOW + 5)])
-    owed = await store.settle([failed(message(1, parts=PARTS))])
+    owed = (await store.settle([failed(message(1, parts=PARTS))])).owed
     assert [item.known_id for item in owed] == [2, 4]
     assert await told(store) == {2: Reason.BLOCKED, 4: Reason.BLOCKED}
 
@@ -94,7 +94,7 @@ async def test_a_settlement_after_the_report_tells_nobody_twice(open_store: Open
     await joined(store)
     await store.attach(1, [(4, LATE)], NOW)
     await store.record("bsg", [report(State.DELIVERED, message_id=1)], NOW)
-    assert await store.settle([failed(message(1, parts=PARTS))]) == []
+    assert (await store.settle([failed(message(1, parts=PARTS))])).owed == []
     assert await told(store) == {4: None}
 
 

@@ -42,7 +42,7 @@ async def test_cancelled_is_final_and_reported(store: Store, leased: bool) -> No
 
 async def test_what_a_provider_has_or_may_have_is_left_alone(store: Store) -> None:
     await store.accept([entry(number, leased=True) for number in range(1, 6)])
-    await store.settle([sent(1), again(3, NOW + 9, begun=True)])
+    await store.settle([sent(1), again(3, NOW + 9, begun=1)])
     await store.begin([2])
     await store.settle([sent(4, state=State.DELIVERED, stage=Stage.FINAL, next_at=None), again(5, NOW + 9)])
     assert [done is not None for done in await store.change([1, 2, 3, 4, 5, 6], ended, NOW)] == [False] * 4 + [
@@ -60,6 +60,9 @@ async def test_what_went_on_to_another_provider_is_left_alone(store: Store) -> N
     await store.settle([sent(1, "r1", else_at=NOW + 60)])
     assert await store.go_on([1], NOW + 60) == ["virtual"]
     assert await store.change([1], ended, NOW + 61) == [None]
+    # Nor when the other one could not take it at first.
+    await store.settle([again(1, NOW + 70, "virtual", step=1)])
+    assert await store.change([1], ended, NOW + 62) == [None]
 
 
 async def test_left_alone_when_the_asker_says_so(store: Store) -> None:
@@ -73,7 +76,7 @@ async def test_cancelled_stays_so_whatever_comes_later(open_store: Open) -> None
     store = open_store()
     await store.accept([entry(1, leased=True)])
     await store.change([1], ended, NOW + 5)
-    assert await store.settle([sent(1, "r1")]) == []
+    assert (await store.settle([sent(1, "r1")])).owed == []
     await store.close()
     again_open = open_store(NOW + 10)
     assert await stands(again_open, 1) == (State.DELETED, Reason.CANCELLED)

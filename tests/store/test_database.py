@@ -127,7 +127,25 @@ def test_every_statement_has_a_sentence_and_a_user() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["due", "awaiting", "next_due", "standing_by_ref", "find_ref", "find_by_part", "owed", "forget_parts", "oldest"],
+    [
+        "due",
+        "due_urgent",
+        "awaiting",
+        "next_due",
+        "standing_by_ref",
+        "standing_by_leg",
+        "find_ref",
+        "find_by_part",
+        "sharing",
+        "owed",
+        "owed_of",
+        "next_owed",
+        "forget_parts",
+        "forget_legs",
+        "oldest",
+        "purge_seen",
+        "purge_parked",
+    ],
 )
 def test_no_statement_of_the_daily_work_reads_a_whole_table(connection: sqlite3.Connection, name: str) -> None:
     migrate(connection)

@@ -136,11 +136,12 @@ async def test_leases_end_with_the_process_that_held_them(open_store: Open) -> N
 
 async def test_an_attempt_that_was_under_way_is_known_after_a_crash(open_store: Open) -> None:
     store = open_store()
-    await store.accept([entry(1, leased=True), entry(2, leased=True)])
-    await store.begin([2])
+    await store.accept([entry(number, leased=True) for number in (1, 2, 3, 4)])
+    await store.settle([again(3, NOW, attempts=4), again(4, NOW, attempts=4, begun=2)])
+    await store.begin([2, 3, 4])
     await store.close()
     queued, _ = await open_store().claim("bsg", 10, NOW)
-    assert [(item.message.message_id, item.begun) for item in queued] == [(1, False), (2, True)]
+    assert {item.message.message_id: item.begun for item in queued} == {1: 0, 2: 1, 3: 5, 4: 2}
 
 
 async def test_the_lanes_of_what_is_not_final(store: Store) -> None:
@@ -164,7 +165,7 @@ async def test_how_many_wait_for_each_lane(store: Store) -> None:
 
 async def test_sent_to_a_provider(store: Store) -> None:
     await store.accept([entry(1, leased=True)])
-    assert await store.settle([sent(1, "ref-1")]) == []
+    assert (await store.settle([sent(1, "ref-1")])).owed == []
     record = await store.find(1)
     assert record is not None
     assert (record.state, record.provider, record.provider_ref, record.attempts) == (State.ENROUTE, "bsg", "ref-1", 1)
@@ -175,11 +176,11 @@ async def test_sent_to_a_provider(store: Store) -> None:
 
 async def test_tried_again_later_with_what_is_known_so_far(store: Store) -> None:
     await store.accept([entry(1, leased=True, plan=("bsg", "virtual"))])
-    await store.settle([again(1, NOW + 30, attempts=2, begun=True, reason=Reason.UNSURE)])
+    await store.settle([again(1, NOW + 30, attempts=2, begun=1, reason=Reason.UNSURE)])
     assert await stands(store, 1) == (State.ACCEPTED, Reason.UNSURE)
     assert await store.claim("bsg", 10, NOW) == ([], NOW + 30)
     queued, _ = await store.claim("bsg", 10, NOW + 30)
-    assert queued == [Queued(message=message(1), plan=("bsg", "virtual"), attempts=2, begun=True)]
+    assert queued == [Queued(message=message(1), plan=("bsg", "virtual"), attempts=2, begun=1)]
     assert store.queued == 1
 
 
@@ -193,7 +194,7 @@ async def test_gone_on_to_the_next_provider(store: Store) -> None:
 
 async def test_failed_for_good_is_owed(store: Store) -> None:
     await store.accept([entry(1, leased=True), entry(2, leased=True, report_on=ReportOn.NEVER)])
-    owed = await store.settle([failed(message(1)), failed(message(2, report_on=ReportOn.NEVER))])
+    owed = (await store.settle([failed(message(1)), failed(message(2, report_on=ReportOn.NEVER))])).owed
     assert [item.known_id for item in owed] == [1]
     assert await owed_to(store) == owed
     assert await stands(store, 1) == (State.REJECTED, Reason.BLOCKED)
@@ -204,7 +205,7 @@ async def test_a_settlement_does_not_reopen_what_a_report_has_ended(store: Store
     await store.accept([entry(1, leased=True)])
     await store.record("bsg", [report(State.DELIVERED, message_id=1)], NOW)
     assert store.queued == 0
-    assert await store.settle([again(1, NOW, reason=Reason.UNSURE), failed(message(1)), sent(1, "ref-1")]) == []
+    assert (await store.settle([again(1, NOW, reason=Reason.UNSURE), failed(message(1)), sent(1, "ref-1")])).owed == []
     assert await stands(store, 1) == (State.DELIVERED, None)
     assert await claimed(store) == []
     assert len(await owed_to(store)) == 1

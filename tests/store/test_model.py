@@ -142,7 +142,7 @@ class StoreModel(RuleBasedStateMachine):
     @rule(data=st.data())
     def refuse(self, data: st.DataObject) -> None:
         of = data.draw(st.sampled_from(self._held()))
-        owed = self._do("settle", [failed(message(of.number), lane=of.lane)])
+        owed = self._do("settle", [failed(message(of.number), lane=of.lane)]).owed
         assert [item.known_id for item in owed] == [of.number]
         of.stage, of.state = Stage.FINAL, State.REJECTED
         of.told.append(State.REJECTED)
@@ -173,7 +173,7 @@ class StoreModel(RuleBasedStateMachine):
         of = data.draw(st.sampled_from([of for of in self.messages.values() if of.stage is Stage.FINAL]))
         of.ref = ref or of.ref
         self._unparked(of.lane, ref)
-        assert self._do("settle", [sent(of.number, ref, of.lane)]) == []
+        assert self._do("settle", [sent(of.number, ref, of.lane)]).owed == []
 
     def _meant(self, lane: str, ref: str | None) -> Expected:
         return self.messages[max(of.number for of in self.messages.values() if (of.lane, of.ref) == (lane, ref))]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from store.samples import NOW, Open, again, claimed, entry, failed, message, owed_to, part, report, sent, stands
 
@@ -62,7 +64,9 @@ async def test_a_report_that_is_not_final_changes_the_state_only(store: Store) -
 async def test_news_is_owed_to_whoever_asked_and_repeated_news_is_none(store: Store) -> None:
     await store.accept([entry(1, leased=True, intermediate=True)])
     taken = message(1, intermediate=True)
-    told = await store.settle([sent(1, "ref-1", message=taken, owed=owed_for(taken, report(State.ENROUTE), NOW + 1))])
+    told = (
+        await store.settle([sent(1, "ref-1", message=taken, owed=owed_for(taken, report(State.ENROUTE), NOW + 1))])
+    ).owed
     assert [owed.report and owed.report.state for owed in told] == [State.ENROUTE]
     absent = report(State.ENROUTE, ref="ref-1", reason=Reason.ABSENT_SUBSCRIBER)
     for count in (1, 0):
@@ -146,7 +150,7 @@ async def test_a_report_before_the_providers_answer_waits_for_it(store: Store) -
     early = [report(State.ENROUTE, ref="ref-1"), report(State.DELIVERED, ref="ref-1", native="ok")]
     assert await store.record("bsg", early, NOW) == Recorded(parked=2)
     assert await stands(store, 1) == (State.ACCEPTED, None)
-    (owed,) = await store.settle([sent(1, "ref-1")])
+    (owed,) = (await store.settle([sent(1, "ref-1")])).owed
     assert owed.report == early[1]
     assert await stands(store, 1) == (State.DELIVERED, None)
     assert await owed_to(store) == [owed]
@@ -161,7 +165,7 @@ async def test_an_early_report_waits_over_a_restart(open_store: Open) -> None:
     await store.close()
     store = open_store()
     assert await claimed(store) == [1]
-    assert len(await store.settle([sent(1, "ref-1")])) == 1
+    assert len((await store.settle([sent(1, "ref-1")])).owed) == 1
 
 
 async def test_an_early_report_and_the_answer_in_one_commit(store: Store) -> None:
@@ -169,21 +173,21 @@ async def test_an_early_report_and_the_answer_in_one_commit(store: Store) -> Non
     recording = store.record("bsg", [report(State.DELIVERED, ref="ref-1")], NOW)
     settling = store.settle([sent(1, "ref-1")])
     assert (await recording).parked == 1
-    assert [owed.known_id for owed in await settling] == [1]
+    assert [owed.known_id for owed in (await settling).owed] == [1]
 
 
 async def test_an_early_report_counts_once_however_often_it_came(store: Store) -> None:
     await store.accept([entry(1, leased=True), entry(2, leased=True)])
     await store.record("bsg", [report(State.DELIVERED, ref="ref-1")] * 3, NOW)
     await store.record("bsg", [report(State.DELIVERED, ref="ref-1")], NOW + 1)
-    assert len(await store.settle([sent(1, "ref-1")])) == 1
-    assert await store.settle([sent(2, "ref-1")]) == []  # nothing waits for the reference any more
+    assert len((await store.settle([sent(1, "ref-1")])).owed) == 1
+    assert (await store.settle([sent(2, "ref-1")])).owed == []  # nothing waits for the reference any more
 
 
 async def test_an_early_report_of_another_provider_is_not_ours(store: Store) -> None:
     await store.accept([entry(1, leased=True)])
     await store.record("virtual", [report(State.UNDELIVERABLE, ref="ref-1")], NOW)
-    assert await store.settle([sent(1, "ref-1")]) == []
+    assert (await store.settle([sent(1, "ref-1")])).owed == []
     assert await stands(store, 1) == (State.ENROUTE, None)
 
 
@@ -191,7 +195,7 @@ async def test_an_early_report_meets_an_answer_that_is_final_itself(store: Store
     await store.accept([entry(1, leased=True)])
     await store.record("bsg", [report(State.DELIVERED, ref="ref-1")], NOW)
     refused = failed(message(1))
-    owed = await store.settle([sent(1, "ref-1", stage=refused.stage, state=refused.state, owed=refused.owed)])
+    owed = (await store.settle([sent(1, "ref-1", stage=refused.stage, state=refused.state, owed=refused.owed)])).owed
     assert [item.report and item.report.state for item in owed] == [State.REJECTED]
     assert await stands(store, 1) == (State.REJECTED, None)
 
@@ -200,7 +204,7 @@ async def test_early_reports_are_forgotten_with_their_time(store: Store) -> None
     await store.record("bsg", [report(State.DELIVERED, ref="ref-1")], NOW)
     await store.purge(NOW + 1, 10)
     await store.accept([entry(1, leased=True)])
-    assert await store.settle([sent(1, "ref-1")]) == []
+    assert (await store.settle([sent(1, "ref-1")])).owed == []
 
 
 # --- repeated, out of order, too late
@@ -269,6 +273,38 @@ async def test_a_provider_that_no_longer_has_the_message_can_only_say_delivered(
     assert store.queued == 0
 
 
+# --- another name
+
+
+async def test_a_report_gives_a_name_by_which_later_ones_come(store: Store) -> None:
+    await _sent(store, 1, "list:380")
+    recorded = await store.record("bsg", [report(State.ENROUTE, ref="list:380", new_ref="r-1")], NOW)
+    assert recorded == Recorded()
+    assert len((await store.record("bsg", [report(State.DELIVERED, ref="r-1")], NOW)).owed) == 1
+    record = await store.find(1)
+    assert record is not None
+    assert [event.get("provider_ref") for event in record.timeline] == [None, None, "r-1", None]
+
+
+async def test_a_name_belongs_to_the_provider_that_gave_it(store: Store) -> None:
+    await _sent(store)
+    await store.record("bsg", [report(State.ENROUTE, message_id=1, new_ref="r-1")], NOW)
+    assert (await store.record("virtual", [report(State.DELIVERED, ref="r-1")], NOW)).parked == 1
+
+
+@pytest.mark.parametrize("named_first", [True, False])
+async def test_what_comes_before_its_name_waits_for_it(open_store: Open, named_first: bool) -> None:
+    store = open_store()
+    await store.accept([entry(1, leased=True)])
+    early = [report(State.ENROUTE, ref="list:380", new_ref="r-1"), report(State.DELIVERED, ref="r-1")]
+    assert (await store.record("bsg", early if named_first else early[::-1], NOW)).parked == 2
+    await store.close()
+    store = open_store()
+    assert [owed.known_id for owed in (await store.settle([sent(1, "list:380")])).owed] == [1]
+    assert await stands(store, 1) == (State.DELIVERED, None)
+    assert (await store.record("bsg", [report(State.DELIVERED, ref="r-1")], NOW)).parked == 0
+
+
 # --- plans that go on
 
 
@@ -283,7 +319,7 @@ async def test_a_failure_goes_on_where_the_plan_says_so(store: Store) -> None:
     assert (recorded.went_on, recorded.owed) == (["sms"], [])
     assert store.queued == 1
     ([queued], _) = await store.claim("sms", 10, NOW + 9)
-    assert (queued.step, queued.attempts, queued.begun, queued.plan.waits_s) == (1, 0, False, (600, 0))
+    assert (queued.step, queued.attempts, queued.begun, queued.plan.waits_s) == (1, 0, 0, (600, 0))
     # It went on once, and the first provider has no more to say but that it was delivered after all.
     assert (await store.record("viber", [report(State.EXPIRED, ref="v-1")], NOW)).went_on == []
     await store.settle([sent(1, "s-1", "sms", step=1)])
@@ -293,6 +329,23 @@ async def test_a_failure_goes_on_where_the_plan_says_so(store: Store) -> None:
     assert record is not None
     assert (record.provider, record.provider_ref, record.state) == ("sms", "s-1", State.DELIVERED)
     assert store.queued == 0
+
+
+@pytest.mark.parametrize("of", [{"ref": "v-1"}, {"message_id": 1}])
+async def test_a_failure_that_overtakes_the_answer_goes_on_with_it(open_store: Open, of: dict[str, Any]) -> None:
+    store = open_store()
+    await store.accept([entry(1, leased=True, plan=Plan(("viber", "sms"), (600, 0)))])
+    early = await store.record("viber", [report(State.UNDELIVERABLE, **of)], NOW)
+    assert (early.parked, early.went_on, early.owed) == (1, [], [])
+    await store.close()
+    store = open_store()
+    assert await claimed(store, "viber") == [1]
+    recorded = await store.settle([sent(1, "v-1", "viber", else_at=NOW + 600)])
+    assert (recorded.went_on, recorded.owed) == (["sms"], [])
+    assert await claimed(store, "sms", NOW + 1) == [1]
+    # Of the last one of a plan there is nothing to wait for.
+    recorded = await store.record("sms", [report(State.UNDELIVERABLE, message_id=1)], NOW)
+    assert [owed.known_id for owed in recorded.owed] == [1]
 
 
 async def test_it_goes_on_by_the_clock(open_store: Open) -> None:

@@ -34,7 +34,7 @@ class Elsewhere:
     """A second connection to the file, as another program would have it."""
 
     def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(path, isolation_level=None)
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
 
     def count(self, table: str) -> int:
         return int(self._connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608
@@ -324,7 +324,7 @@ async def test_a_failed_purge_looks_again_where_it_was(store: SqliteStore, elsew
 async def test_a_purged_message_leaves_nothing(store: SqliteStore, elsewhere: Elsewhere) -> None:
     await store.accept([], [part(1, 1, 2), part(2, 2, 2), part(3, 1, 2)])
     await store.accept([entry(1, leased=True, joins=(1, 2))])
-    owed = await store.settle([failed(message(1))])
+    owed = (await store.settle([failed(message(1))])).owed
     await store.handed([(item, {}) for item in owed])
     assert await store.purge(NOW + 50, 10) == 1
     assert [elsewhere.count(table) for table in ("message", "part", "owed")] == [0, 1, 0]
@@ -361,3 +361,16 @@ def test_looking_into_nothing_is_told_and_makes_nothing(path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="cannot be read"):
         find_record(path, 1)
     assert list(path.parent.iterdir()) == []
+
+
+async def test_what_one_read_asks_is_of_one_moment(store: SqliteStore, elsewhere: Elsewhere) -> None:
+    """Parts that become a message in the middle of a look-up are found, as parts or as the message."""
+    await store.accept([], [part(1, 1, 2), part(2, 2, 2)])
+
+    def look(connection: sqlite3.Connection) -> tuple[int, int]:
+        (before,) = connection.execute("SELECT count(*) FROM part WHERE message_id IS NULL").fetchone()
+        elsewhere.execute("UPDATE part SET message_id = 1")
+        (after,) = connection.execute("SELECT count(*) FROM part WHERE message_id IS NULL").fetchone()
+        return before, after
+
+    assert await store._read(look) == (2, 2)

@@ -20,7 +20,6 @@ from bridge.message import (
     Inbound,
     Message,
     Outcome,
-    Owed,
     Plan,
     Reason,
     Refused,
@@ -45,7 +44,7 @@ from bridge.providers._contract import (
     shared_outcome,
 )
 from bridge.reports.correlate import decide
-from bridge.store import Entry, Record, Settlement, Stage
+from bridge.store import Entry, Record, Recorded, Settlement, Stage
 from bridge.store.sqlite import SqliteStore
 
 REFERENCES = References("0123456789ab")
@@ -70,10 +69,10 @@ class Store(SqliteStore):
         self.settled: list[Settlement] = []
         self._changed = asyncio.Event()
 
-    def settle(self, settlements: Sequence[Settlement]) -> asyncio.Future[list[Owed]]:
+    def settle(self, settlements: Sequence[Settlement]) -> asyncio.Future[Recorded]:
         done = super().settle(settlements)
 
-        def note(future: asyncio.Future[list[Owed]]) -> None:
+        def note(future: asyncio.Future[Recorded]) -> None:
             if future.exception() is None:
                 self.settled += settlements
                 self._changed.set()

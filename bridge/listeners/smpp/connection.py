@@ -101,6 +101,7 @@ class Connection(asyncio.Protocol):
         self._flow.unclog()
         if self.pace is not None:
             self.pace.leave(self)
+            self.pace = None
         if self._bind is not None:
             self._bind.cancel()
         self._handle(self.session.eof(self._server.monotonic()))

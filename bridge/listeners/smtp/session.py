@@ -1,197 +1,42 @@
-"""One SMTP connection (RFC 5321), on the library's line reader and its STARTTLS; every command that counts is ours.
+"""The commands of one SMTP or LMTP session (RFC 5321, RFC 2033).
 
 What the library leaves open and is closed here: AUTH behind implicit TLS and by lower-case names, passwords checked
-off the event loop, counted failures; memory of DATA without line ends, bare CR and LF; timers that say 421; commands
-that go on after a goodbye; internal errors shown to the client.
+off the event loop, counted failures; memory of DATA without line ends, bare CR and LF.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-import ssl
-import traceback
-from collections import defaultdict
-from collections.abc import Callable
-from typing import NoReturn, cast
+import time
+from typing import Literal
 
 import msgspec
 import structlog
-from aiosmtpd.smtp import SMTP, TLSSetupException
+from aiosmtpd.smtp import TLSSetupException
 
-from bridge.errors import Refusal, StoreUnavailable
-from bridge.listeners.addresses import Crowd, may_come, peer_of
-from bridge.listeners.passwords import Login, Passwords, stand_in
+from bridge.errors import Refusal
+from bridge.listeners.addresses import household, may_come
+from bridge.listeners.certificates import presents
+from bridge.listeners.passwords import Login, stand_in
 from bridge.listeners.smtp.auth import credentials
 from bridge.listeners.smtp.commands import Rejected, mail_command, rcpt_command, split_address
+from bridge.listeners.smtp.connection import Connection
 from bridge.listeners.smtp.data import Endless, read_data
-from bridge.listeners.smtp.ports import Account, Intake
-from bridge.listeners.smtp.settings import SmtpListener
+from bridge.listeners.smtp.envelope import recipients_of
+from bridge.listeners.smtp.origin import Sent
+from bridge.listeners.smtp.ports import Account
 from bridge.listeners.smtp.submission import submit
-from bridge.listeners.smtp.translate import Recipient, Submission, may_send, reply_of, reply_of_taken
-from bridge.routing.numbers import NumberError, normalise
+from bridge.listeners.smtp.translate import Submission, may_send, reply_of, reply_of_taken
 
 _log = structlog.get_logger("bridge.listeners.smtp")
 
 _NO_LOGIN = "This listener offers neither TLS nor AUTH without it: its configuration is at fault"
-_LINE_MAX = 16 * 1024  # octets of one line that are held at once; AUTH takes the longest (RFC 4954 §4: 12288)
-_COMMAND_MAX = 512  # RFC 5321 §4.5.3.1.4
-_COMMANDS_MAX = {"MAIL": 512 + 26 + 10 + 500, "RCPT": 512 + 500, "AUTH": 12288}  # RFC 1870, 6531, 3461, 4954
-_FLUSH_S = 5.0  # that a last reply has to leave before the connection is cut
-
-# What the library answers by itself has no enhanced status (RFC 2034 §3: all but greeting, HELO and EHLO have).
-_ENHANCED = {"221": "2.0.0", "250": "2.0.0", "500": "5.5.2", "501": "5.5.4", "502": "5.5.1", "503": "5.5.1"}
 
 
-class Context(msgspec.Struct, kw_only=True):
-    """What all sessions of one listener share."""
-
-    settings: SmtpListener
-    intake: Intake
-    passwords: Passwords
-    now: Callable[[], float]
-    tls: ssl.SSLContext | None
-    accounts: dict[str, Account] = {}  # by login
-    sessions: set[Session] = set()
-    empty: asyncio.Event  # set while there is no session
-    crowd: Crowd
-    stopping: bool = False
-
-
-class Session(SMTP):
-    """A client from its connection to its goodbye."""
-
-    line_length_limit = _LINE_MAX
-
-    def __init__(self, context: Context, peer: str | None = None) -> None:
-        """`peer`: the client's address where a proxy told it, `""` when that did not know; None: ask the socket."""
-        # The library keeps these on its class, for all servers of a process, and clears them for each connection.
-        self.command_size_limits = defaultdict(lambda: _COMMAND_MAX)
-        self._context = context
-        self._peer = peer
-        self._login: str | None = None
-        self._auth_failures = 0
-        self._mail: Submission | None = None
-        self._turned_away = False
-        self._storing = False  # an answer is under way that must not be cut off
-        self._leaving: str | None = None  # the goodbye that waits for that answer
-        self._cut: asyncio.TimerHandle | None = None
-        super().__init__(
-            None,
-            data_size_limit=context.settings.max_size,
-            enable_SMTPUTF8=True,
-            hostname=context.settings.domain,
-            ident="ESMTP smsbridge",
-            tls_context=context.tls if context.settings.mode == "starttls" else None,
-            timeout=context.settings.command_timeout,
-            loop=asyncio.get_running_loop(),
-        )
-        self.command_size_limits.update(_COMMANDS_MAX)
-
-    # --- the connection -------------------------------------------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Greets, or turns away when the listener is full; comes a second time when STARTTLS is done."""
-        context, sessions = self._context, self._context.sessions
-        if self in sessions:
-            self._login = None  # nothing said before TLS counts: RFC 3207 §4.2
-            super().connection_made(transport)
-            return
-        if self._peer is None:
-            self._peer = peer_of(transport)
-        if not may_come(self._peer, context.settings.networks):
-            _log.warning("smtp_connection_refused", peer=self._peer)
-            self._turn_away(transport, "554 5.7.1 You may not connect from there")
-        elif not context.stopping and context.crowd.join(self._peer):
-            sessions.add(self)
-            self._context.empty.clear()
-            super().connection_made(transport)
-            assert self._handler_coroutine is not None
-            self._handler_coroutine.add_done_callback(_note_lost)
-        else:
-            _log.warning("smtp_connections_full", peer=self._peer)
-            self._turn_away(transport, "421 4.3.2 Too many connections; try again later")
-
-    def _turn_away(self, transport: asyncio.BaseTransport, reply: str) -> None:
-        self._turned_away = True
-        cast("asyncio.WriteTransport", transport).write(reply.encode("ascii") + b"\r\n")
-        transport.close()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """Ends what the session was doing; what waits for the disk is finished by the store."""
-        if self in self._context.sessions:
-            self._context.sessions.remove(self)
-            self._context.crowd.leave(self._peer)
-        if not self._context.sessions:
-            self._context.empty.set()
-        if self._cut is not None:
-            self._cut.cancel()
-        if not self._turned_away:
-            super().connection_lost(error)
-
-    def eof_received(self) -> bool:
-        """What the client sent before it closed its side is still answered, but TLS cannot stay half open."""
-        if self._turned_away or self._secure:
-            return False
-        self._reader.feed_eof()
-        return True
-
-    def hang_up(self, reply: str) -> None:
-        """Says goodbye and closes, at once or as soon as the answer under way has left."""
-        transport = cast("asyncio.WriteTransport | None", self.transport)
-        if self._storing:
-            self._leaving = reply
-        elif transport is not None and not transport.is_closing():
-            transport.write(reply.encode("ascii") + b"\r\n")
-            transport.close()
-            # A client that reads nothing would keep the reply, and so the connection, for ever.
-            self._cut = self.loop.call_later(_FLUSH_S, transport.abort)
-            if self._handler_coroutine is not None:
-                self._handler_coroutine.cancel()
-
-    def abort(self) -> None:
-        """Cuts the connection, whatever is under way."""
-        if self.transport is not None:
-            cast("asyncio.WriteTransport", self.transport).abort()
-
-    def _timeout_cb(self) -> None:
-        self.hang_up(f"421 4.4.2 {self.hostname} waited too long")
-
-    async def push(self, status: str | bytes) -> None:
-        """Sends a reply. Raises CancelledError after a goodbye: commands that came along with it are not followed."""
-        if self.transport is None or self.transport.is_closing():
-            raise asyncio.CancelledError
-        reply = status.decode("utf-8") if isinstance(status, bytes) else status
-        code, _, text = reply.partition(" ")
-        if code in _ENHANCED and not text.startswith(f"{code[0]}."):
-            reply = f"{code} {_ENHANCED[code]} {text}"
-        await super().push(reply)
-
-    async def handle_exception(self, error: Exception) -> str:
-        """The reply to an error: the client's own, or an incident number for ours."""
-        if isinstance(error, Rejected):
-            return error.reply
-        if isinstance(error, StoreUnavailable):
-            return "451 4.3.0 The message cannot be stored now; try again later"
-        if isinstance(error, asyncio.IncompleteReadError):
-            assert self.transport is not None
-            self.transport.close()
-            return ""  # nobody hears it
-        incident = secrets.token_hex(4)
-        # Not the error's own text: it may hold what the client sent.
-        frames = "".join(traceback.format_tb(error.__traceback__))
-        _log.error("smtp_incident", incident=incident, error=type(error).__name__, traceback=frames)
-        return f"451 4.3.0 Internal error, incident {incident}"
-
-    async def _part(self, reply: str) -> NoReturn:
-        self.hang_up(reply)
-        raise asyncio.CancelledError
+class Session(Connection):
+    """The commands of a client."""
 
     # --- greeting, TLS --------------------------------------------------------------------------------------------
-
-    @property
-    def _secure(self) -> bool:
-        return self.transport is not None and self.transport.get_extra_info("ssl_object") is not None
 
     @property
     def _auth_offered(self) -> bool:
@@ -199,11 +44,25 @@ class Session(SMTP):
 
     async def smtp_HELO(self, hostname: str) -> None:  # noqa: N802 - the library finds commands by these names
         """RFC 5321 §4.1.1.1."""
+        self._check_protocol("smtp")
         self._greet(hostname, extended=False)
         self._writer.write(f"250 {self.hostname}\r\n".encode("ascii"))
 
     async def smtp_EHLO(self, hostname: str) -> None:  # noqa: N802
         """RFC 5321 §4.1.1.1, with every extension that is served."""
+        self._check_protocol("smtp")
+        self._extend(hostname)
+
+    async def smtp_LHLO(self, hostname: str) -> None:  # noqa: N802
+        """RFC 2033 §4.1: EHLO of LMTP."""
+        self._check_protocol("lmtp")
+        self._extend(hostname)
+
+    def _check_protocol(self, spoken: str) -> None:
+        if self._context.settings.protocol != spoken:
+            raise Rejected(f"500 5.5.1 This listener speaks {self._context.settings.protocol.upper()}")
+
+    def _extend(self, hostname: str | None) -> None:
         self._greet(hostname, extended=True)
         size = f"SIZE {self._context.settings.max_size}"
         lines = [self.hostname, "PIPELINING", size, "8BITMIME", "SMTPUTF8", "DSN", "ENHANCEDSTATUSCODES"]
@@ -221,10 +80,6 @@ class Session(SMTP):
         self._set_post_data_state()
         self.session.extended_smtp = extended
         self.session.host_name = hostname
-
-    def _set_post_data_state(self) -> None:
-        super()._set_post_data_state()  # type: ignore[no-untyped-call]
-        self._mail = None
 
     async def smtp_STARTTLS(self, arg: str) -> None:  # noqa: N802
         """RFC 3207; what was sent in clear ahead of the handshake is thrown away by the library."""
@@ -283,13 +138,21 @@ class Session(SMTP):
     async def _outcome(self, login: str, password: str, account: Account | None) -> Login:
         if account is not None and not may_come(self._peer, account.networks):
             return Login.WRONG  # and its password is not even looked at
-        return await self._context.passwords.login(
+        outcome = await self._context.passwords.login(
             login,
             password,
             None if account is None else account.settings.password,
             address=self._peer,
             stand_in=stand_in(each.settings.password for each in self._context.accounts.values()),
         )
+        if outcome is Login.RIGHT and account is not None and not self._presents(account):
+            return Login.WRONG
+        return outcome
+
+    def _presents(self, account: Account) -> bool:
+        wanted = account.settings.certificate
+        tls = None if self.transport is None else self.transport.get_extra_info("ssl_object")
+        return wanted is None or presents(wanted, tls)
 
     async def _failed(self, outcome: Login) -> None:
         self._auth_failures += 1
@@ -312,46 +175,83 @@ class Session(SMTP):
         assert self.session is not None
         if not self.session.host_name:
             raise Rejected("503 5.5.1 Send EHLO first")
-        account = None if self._login is None else self._context.accounts.get(self._login)
-        if account is None:
-            why = "Issue STARTTLS, then AUTH, first" if self._context.tls else _NO_LOGIN
-            raise Rejected(f"530 5.7.0 {'Authenticate first' if self._auth_offered else why}")
         if self._mail is not None:
             raise Rejected("503 5.5.1 A mail is under way; RSET ends it")
+        logged_in = None if self._login is None else self._context.accounts.get(self._login)
+        if logged_in is None and not self._context.unannounced:
+            raise Rejected(self._who_are_you())
         command = mail_command(arg or "")
         if command.size > self._context.settings.max_size:
             raise Rejected(f"552 5.3.4 A mail has at most {self._context.settings.max_size} octets")
         if not command.address:
             raise Rejected("550 5.7.1 The null sender submits nothing here")
+        account, verify = (logged_in, None) if logged_in is not None else self._unannounced(command.address)
         if not may_send(account.settings, command.address):
             raise Rejected("550 5.7.1 This account may not send as that address")
-        self._mail = Submission(account=account, mail_from=command.address, ret=command.ret, envid=command.envid)
+        self._check_limits(command.address)
+        self._mail = Submission(
+            account=account, mail_from=command.address, ret=command.ret, envid=command.envid, verify=verify
+        )
         await self.push("250 2.1.0 Sender ok")
 
+    def _who_are_you(self) -> str:
+        why = "Issue STARTTLS, then AUTH, first" if self._context.tls else _NO_LOGIN
+        return f"530 5.7.0 {'Authenticate first' if self._auth_offered else why}"
+
+    def _unannounced(self, address: str) -> tuple[Account, Literal["either", "both"] | None]:
+        """The account of a sender who has not logged in, and what must still be verified. Raises Rejected."""
+        able = [
+            account
+            for account in self._context.unannounced
+            if may_send(account.settings, address) and may_come(self._peer, account.networks)
+        ]
+        for account in able:
+            settings = account.settings
+            if settings.certificate is not None and settings.password is None and self._presents(account):
+                return account, None
+            allowed = settings.without_auth
+            if allowed is not None and allowed.networks is not None and may_come(self._peer, allowed.networks):
+                return account, None
+        for account in able:
+            allowed = account.settings.without_auth
+            if allowed is not None and allowed.verified is not None:
+                return account, allowed.verified
+        raise Rejected(self._who_are_you())
+
+    def _check_limits(self, address: str) -> None:
+        now = time.monotonic()
+        context = self._context
+        if not (context.of_network.allow(household(self._peer), now) and context.of_sender.allow(address.lower(), now)):
+            raise Rejected("450 4.7.1 Too many mails; try again later")
+
     async def smtp_RCPT(self, arg: str | None) -> None:  # noqa: N802
-        """RFC 5321 §4.1.1.3: a number with a route, at our domain."""
-        mail = self._mail
+        """RFC 5321 §4.1.1.3: a number with a route, or an alias of the account, at a domain of ours."""
+        mail, settings = self._mail, self._context.settings
         if mail is None:
             raise Rejected("503 5.5.1 Send MAIL first")
         command = rcpt_command(arg or "")
         local, domain = split_address(command.address)
-        if domain != self._context.settings.domain.lower():
+        account = mail.account
+        if domain == settings.domain.lower():
+            region = account.region
+        elif settings.domains is not None and domain in settings.domains:
+            region = settings.domains[domain] or account.region
+        else:
             raise Rejected("550 5.7.1 Relaying denied")
-        try:
-            number = normalise(local, mail.account.region)
-        except NumberError as error:
-            raise Rejected(f"550 5.1.3 Not a phone number: {error}") from None
         # One number gets one message, however often it is named.
-        if all(recipient.number != number for recipient in mail.recipients):
-            if len(mail.recipients) >= self._context.settings.max_recipients:
-                raise Rejected("452 4.5.3 Too many recipients; send the rest in another mail")
-            source = mail.account.settings.source
-            refusal = self._context.intake.route_of(mail.account.name, "smtp", number, source)
-            if refusal is not None:
-                raise Rejected(reply_of(refusal))
-            mail.recipients.append(
-                Recipient(number=number, address=command.address, notify=command.notify, orcpt=command.orcpt)
-            )
+        known = {recipient.number for recipient in mail.recipients}
+        found = recipients_of(command, local, region, account.settings.aliases or {})
+        new = [recipient for recipient in found if recipient.number not in known]
+        if len(mail.recipients) + len(new) > settings.max_recipients:
+            raise Rejected("452 4.5.3 Too many recipients; send the rest in another mail")
+        refusals = [
+            self._context.intake.route_of(account.name, "smtp", recipient.number, account.settings.source)
+            for recipient in new
+        ]
+        if refusals and all(refusals) and refusals[0] is not None:
+            raise Rejected(reply_of(refusals[0]))
+        mail.recipients += new
+        mail.commands.append(new)
         await self.push("250 2.1.5 Recipient ok")
 
     async def smtp_DATA(self, arg: str | None) -> None:  # noqa: N802
@@ -361,39 +261,66 @@ class Session(SMTP):
             raise Rejected("503 5.5.1 Send MAIL and RCPT first")
         if arg:
             raise Rejected("501 5.5.4 DATA takes no parameters")
+        # Who is no mail server may be a script that says everything at once; a mail server waits (RFC 2920 §3.1).
+        if self._login is None and self._reader._buffer:  # type: ignore[attr-defined]
+            await self._part("503 5.5.0 The mail came ahead of the reply to DATA")
         await self.push("354 End data with <CR><LF>.<CR><LF>")
-        reply = await self._received(mail)
+        replies = await self._received(mail)
         self._set_post_data_state()
         self._reset_timeout()
-        await self.push(reply)
+        for reply in replies:
+            await self.push(reply)
+        if replies[0].startswith("2"):
+            self._errors = self._commands = 0
         if self._leaving is not None:
             await self._part(self._leaving)
 
-    async def _received(self, mail: Submission) -> str:
-        name, context = mail.account.name, self._context
+    async def _received(self, mail: Submission) -> list[str]:
+        each = self._context.settings.protocol == "lmtp"
         try:
-            octets = await read_data(self._reader, context.settings.max_size, self._progress)
+            octets = bytes(await read_data(self._reader, self._context.settings.max_size, self._progress))
             assert self._timeout_handle is not None
             self._timeout_handle.cancel()  # it is the client's clock; now the client waits for us
             self._storing = True
-            ids = await submit(mail, bytes(octets), context.intake, context.now)
-        except Refusal as refusal:
-            _log.info("smtp_mail_refused", account=name, reason=refusal.reason)
-            return reply_of(refusal)
+            if mail.verify is not None:
+                await self._verify(mail, octets)
+            if each:
+                parts = [msgspec.structs.replace(mail, recipients=part) for part in mail.commands]
+                return await asyncio.gather(*(self._submitted(part, octets) for part in parts))
+            return [await self._submitted(mail, octets)]
         except Endless as error:
             await self._part(error.reply)
         except Exception as error:  # noqa: BLE001 - whatever it was, the session goes on
-            return await self.handle_exception(error)
+            return [await self.handle_exception(error)] * (len(mail.commands) if each else 1)
         finally:
             self._storing = False
+
+    async def _verify(self, mail: Submission, octets: bytes) -> None:
+        assert self.session is not None
+        assert mail.verify is not None
+        if self._context.origins is None:
+            raise Rejected(self._who_are_you())
+        sent = Sent(octets=octets, peer=self._peer or "", helo=self.session.host_name or "", mail_from=mail.mail_from)
+        try:
+            await self._context.origins.check(sent, mail.account.settings.senders, mail.verify)
+        except Rejected as error:
+            _log.warning("smtp_origin_refused", account=mail.account.name, peer=self._peer, reply=error.reply)
+            raise
+
+    async def _submitted(self, mail: Submission, octets: bytes) -> str:
+        """The reply to a mail for the recipients that it is left for."""
+        if not mail.recipients:
+            return "250 2.0.0 Ok: that number was named before"
+        name = mail.account.name
+        try:
+            ids = await submit(mail, octets, self._context.intake, self._context.now)
+        except Refusal as refusal:
+            _log.info("smtp_mail_refused", account=name, reason=refusal.reason)
+            return reply_of(refusal)
+        except Exception as error:  # noqa: BLE001
+            return await self.handle_exception(error)
         _log.info("smtp_mail_taken", account=name, messages=len(ids), first_id=ids[0])
         return reply_of_taken(ids)
 
     def _progress(self) -> None:
         self._reset_timeout(self._context.settings.data_timeout)
-
-
-def _note_lost(task: asyncio.Task[None]) -> None:
-    # The library lets the loss of a connection escape from its task; it is no news.
-    if not task.cancelled():
-        task.exception()

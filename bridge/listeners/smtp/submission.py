@@ -9,19 +9,25 @@ from bridge.errors import Refusal
 from bridge.listeners.smtp.ports import Intake
 from bridge.listeners.smtp.text import read_mail
 from bridge.listeners.smtp.translate import Submission, is_temporary, messages_from_mail, text_of
+from bridge.message import Message
 
 _AT_ONCE = 64 * 1024  # octets that are read on the event loop; more take longer than others should wait
 
 
 async def submit(mail: Submission, octets: bytes, intake: Intake, now: Callable[[], float]) -> list[int]:
-    """The ids of the mail's messages, on disk. Raises Refusal when none was taken, StoreUnavailable.
+    """The ids of the mail's messages, on disk. Raises Refusal when none was taken, StoreUnavailable."""
+    letter = read_mail(octets) if len(octets) <= _AT_ONCE else await asyncio.to_thread(read_mail, octets)
+    return await take(
+        messages_from_mail(mail, letter, text_of(letter, mail.account.settings), now(), intake.next_id), intake
+    )
+
+
+async def take(messages: Sequence[Message], intake: Intake) -> list[int]:
+    """The ids of messages that came in one mail, on disk. Raises Refusal when none was taken, StoreUnavailable.
 
     SMTP has one answer for the whole mail. While nothing is taken, one message that could be sent later refuses all
     for now, and the client repeats the mail. After that, what is refused is kept as rejected and reported by mail.
     """
-    letter = read_mail(octets) if len(octets) <= _AT_ONCE else await asyncio.to_thread(read_mail, octets)
-    messages = messages_from_mail(mail, letter, text_of(letter, mail.account.settings), now(), intake.next_id)
-
     checked = [intake.check(message) for message in messages]
     _raise_refusal(checked)
     able = [message for message, refusal in zip(messages, checked, strict=True) if refusal is None]

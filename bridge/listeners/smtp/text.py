@@ -37,6 +37,7 @@ _CHARSETS = {
 _NOT_CHARSETS = frozenset({"idna", "punycode", "unicode_escape", "unicode-escape", "raw_unicode_escape"})
 _HEADER_MAX = 8192  # characters that are read of one; the decoder of the library may take the square of it
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]{1,250}>")
+_OPTION_MAX = 500  # characters
 _SUBJECT_MAX = 2000  # characters
 
 _CLEAN: dict[int, str | None] = {
@@ -54,13 +55,18 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     body: str
     message_id: str | None = None  # with its angle brackets
+    attached: bool = False  # something that is no text goes with it
+    options: dict[str, str] = {}  # headers X-SMS-Name: value, as name: value in lower-case names
 
 
-def read_mail(octets: bytes) -> Letter:
-    """Reads a mail as it came through DATA (RFC 5322). Raises Refusal when it is nested beyond reason."""
+def read_mail(octets: bytes, charset: str = "") -> Letter:
+    """Reads a mail as it came through DATA (RFC 5322); `charset` is that of texts which name none.
+
+    Raises Refusal when it is nested beyond reason.
+    """
     try:
         mail = message_from_bytes(octets)
-        body = _readable(mail) or ""
+        body = _readable(mail, charset) or ""
     except RecursionError:
         raise Refusal(Reason.INVALID_TEXT, "the mail is nested too deeply") from None
     message_id = _MESSAGE_ID.search(_header(mail, "message-id"))
@@ -68,10 +74,29 @@ def read_mail(octets: bytes) -> Letter:
         subject=" ".join(_clean(_decode_words(_header(mail, "subject"))).split())[:_SUBJECT_MAX],
         body=_clean(body),
         message_id=message_id[0] if message_id else None,
+        attached=any(map(_is_attachment, mail.walk())),
+        options=_options(mail),
     )
 
 
-def _readable(part: Part) -> str | None:
+def _is_attachment(part: Part) -> bool:
+    if part.is_multipart() or part.get_content_type() in ("text/calendar", "message/delivery-status"):
+        return False
+    # Pictures of a signature have a Content-ID: they belong to the HTML.
+    return part.get_content_disposition() == "attachment" or (
+        part.get_content_maintype() != "text" and part.get("content-id") is None
+    )
+
+
+def _options(mail: Part) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in mail.raw_items():
+        if name.lower().startswith("x-sms-"):
+            found.setdefault(name[6:].lower(), " ".join(_clean(_decode_words(str(value)[:_OPTION_MAX])).split()))
+    return found
+
+
+def _readable(part: Part, charset: str = "") -> str | None:
     """The text of a part, None without one: of alternatives the plain one, of a mixture the first that has a text."""
     if part.is_multipart():
         if part.get_content_maintype() != "multipart":
@@ -79,14 +104,16 @@ def _readable(part: Part) -> str | None:
         children = [child for child in part.get_payload() if isinstance(child, Part)]
         if part.get_content_subtype() == "alternative":
             children.sort(key=lambda child: child.get_content_type() != "text/plain")
-        return next((text for text in map(_readable, children) if text), None)
+        return next((text for child in children if (text := _readable(child, charset))), None)
     kind = part.get_content_type()
+    if kind.startswith("multipart/"):
+        kind = "text/plain"  # without a boundary there is but one part
     if kind not in ("text/plain", "text/html") or part.get_content_disposition() == "attachment":
         return None
     octets = part.get_payload(decode=True)
     if not isinstance(octets, bytes):
         return None
-    text = decode(octets, _parameter(part, "charset"))
+    text = decode(octets, _parameter(part, "charset") or charset)
     if kind == "text/html":
         text = text_of_html(text)
     elif _parameter(part, "format").lower() == "flowed":

@@ -12,14 +12,16 @@ from email.message import Message as Part
 from email.policy import SMTP, EmailPolicy
 from email.utils import format_datetime, formataddr, parseaddr
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from bridge.errors import Refusal
+from bridge.listeners.smtp.options import options_of
 from bridge.listeners.smtp.ports import Account
 from bridge.listeners.smtp.settings import Mail, SmtpAccount
 from bridge.listeners.smtp.text import Letter, read_mail
+from bridge.listeners.smtp.trim import shortened, trimmed
 from bridge.message import Message, Owed, Reason, Report, ReportOn, State
 from bridge.sms.segments import count_parts
 
@@ -72,6 +74,8 @@ class Recipient(msgspec.Struct, frozen=True, kw_only=True):
 
     number: str  # E.164 digits
     address: str  # as it was written
+    flash: bool = False
+    validity_s: float | None = None
     notify: tuple[str, ...] = ()
     orcpt: str | None = None
 
@@ -84,6 +88,8 @@ class Submission(msgspec.Struct, kw_only=True):
     ret: str | None = None
     envid: str | None = None
     recipients: list[Recipient] = []
+    commands: list[list[Recipient]] = []  # those that each RCPT has added
+    verify: Literal["either", "both"] | None = None  # what must yet be known of a sender who has not logged in
 
 
 # --- mail -> messages ---------------------------------------------------------------------------------------------
@@ -101,16 +107,36 @@ def text_from_mail(octets: bytes, settings: SmtpAccount) -> str:
 
 def text_of(letter: Letter, settings: SmtpAccount) -> str:
     """Subject and body of a letter as the account wants them joined. Raises Refusal as `text_from_mail`."""
-    wanted = {"ignore": (letter.body,), "only": (letter.subject,), "prefix": (letter.subject, letter.body)}
+    body = trimmed(letter.body, settings.cut or (), settings.end_mark)
+    wanted = {"ignore": (body,), "only": (letter.subject,), "prefix": (letter.subject, body)}
     text = "\n".join(filter(None, wanted[settings.subject]))
+    if letter.attached and settings.attachments == "refuse":
+        raise Refusal(Reason.INVALID_TEXT, "attachments are not taken", field="text")
     if not text:
         empty = "subject" if settings.subject == "only" else "text"
         raise Refusal(Reason.INVALID_TEXT, f"the mail has no {empty}", field="text")
-    # Not even a GSM 7-bit text of so many characters can fit; counting it would take its time.
-    parts = count_parts(text)[1] if len(text) <= settings.max_parts * 160 else settings.max_parts + 1
-    if parts > settings.max_parts:
+    if not _fits(text, settings.max_parts):
+        if settings.too_long == "truncate":
+            return _truncated(text, settings.max_parts)
         raise Refusal(Reason.TEXT_TOO_LONG, f"the text takes more than {settings.max_parts} parts", field="text")
     return text
+
+
+def _fits(text: str, parts: int) -> bool:
+    # Not even a GSM 7-bit text of more characters can fit; counting it would take its time.
+    return len(text) <= parts * 160 and count_parts(text)[1] <= parts
+
+
+def _truncated(text: str, parts: int) -> str:
+    # What is cut off may hold the only character that needs UCS-2: so the longest that fits is looked for.
+    shortest, longest = 3, min(len(text), parts * 160)
+    while shortest < longest:
+        middle = (shortest + longest + 1) // 2
+        if _fits(shortened(text, middle), parts):
+            shortest = middle
+        else:
+            longest = middle - 1
+    return shortened(text, shortest)
 
 
 def messages_from_mail(
@@ -118,16 +144,21 @@ def messages_from_mail(
 ) -> list[Message]:
     """One message per recipient. `now`: Unix seconds. `next_id` may raise StoreUnavailable."""
     account = submission.account
+    # A mail whose sender was verified alone may have got more headers on its way, which nobody has signed.
+    options = options_of({} if submission.verify else letter.options, account.region)
+    source = account.settings.source if options.source is None else options.source
     return [
         Message(
             message_id=next_id(),
             account=account.name,
             listener="smtp",
             destination=recipient.number,
-            source=account.settings.source,
+            source=source,
             text=text,
             accepted_at=now,
-            expires_at=now + account.validity_s,
+            expires_at=now + (recipient.validity_s or options.validity_s or account.validity_s),
+            flash=recipient.flash or options.flash,
+            priority=options.priority,
             report_on=report_on(recipient.notify),
             native=_known(
                 mail_from=submission.mail_from,

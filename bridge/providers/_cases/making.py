@@ -47,7 +47,19 @@ KEYS = {
     "codes": {"answer", "outcomes"},
     "statuses": {"callback", "poll", "states"},
     "message": {
-        *("destination", "text", "source", "binary", "udh", "flash", "content", "valid_s", "deliver_in_s", "attempt"),
+        *(
+            "destination",
+            "text",
+            "source",
+            "binary",
+            "udh",
+            "flash",
+            "content",
+            "valid_s",
+            "deliver_in_s",
+            "attempt",
+            "turn",
+        ),
     },
 }
 _NOTHING = object()
@@ -108,7 +120,7 @@ def attempt_of(case: Mapping[str, Any], message_id: int = 1) -> Attempt:
         content=Content(**case["content"]) if "content" in case else None,
         **octets,
     )
-    return Attempt(message, REFERENCES.of(message_id), case.get("attempt", 1))
+    return Attempt(message, REFERENCES.of(message_id), case.get("attempt", 1), case.get("turn", 1))
 
 
 def body_of(case: Mapping[str, Any]) -> bytes:

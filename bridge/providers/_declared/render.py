@@ -87,9 +87,9 @@ class Each:
         self.join = join
 
     def make(self, scopes: Sequence[Any]) -> Any:
-        """The list, or the text that it is joined to."""
+        """The list, or the text that it is joined to; what has no value keeps its place there."""
         made = [self.item.make((scope,)) for scope in scopes]
-        return made if self.join is None else self.join.join(text_of(item) for item in made)
+        return made if self.join is None else self.join.join("" if item is None else text_of(item) for item in made)
 
 
 Node = Leaf | Fixed | Mapping | Listing | Each

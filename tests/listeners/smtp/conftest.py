@@ -127,8 +127,8 @@ def ledger() -> Ledger:
 
 @pytest.fixture
 def account() -> Callable[..., Account]:
-    def make(password: str | None = None, region: str | None = None, **settings: Any) -> Account:
-        side = SmtpAccount(login="acme", password=password or "secret", **{"from": ["*@acme.example"], **settings})
+    def make(region: str | None = None, **settings: Any) -> Account:
+        side = SmtpAccount(**{"login": "acme", "password": "secret", "from": ["*@acme.example"], **settings})
         return Account(name="acme-account", settings=side, region=region)
 
     return make

@@ -288,11 +288,11 @@ async def test_rcpt(serve: Any, connect: Any, account: Any, ledger: Any) -> None
         "<447700900004@sms.example>": "452 4.5.3",
         "<447700900001@sms.example> ": "250 2.1.5",
         "<33612345678@other.example>": "550 5.7.1",
-        "<postmaster@sms.example>": "550 5.1.3",
+        "<postmaster@sms.example>": "550 5.1.1",
         "<>": "501 5.1.3",
         "<447700900001>": "501 5.1.3",
         "<\udcff@sms.example>": "501 5.6.7",
-        "<1ä@sms.example>": "550 5.1.3",
+        "<1ä@sms.example>": "550 5.1.1",
     }.items():
         assert (await client.say("RCPT TO:" + line)).startswith(reply), line
     assert ledger.asked == [("acme-account", "smtp", f"44770090000{last}", "Acme") for last in (1, 2, 3)]
@@ -345,10 +345,11 @@ async def test_pipelining(serve: Any, connect: Any, ledger: Any) -> None:
     await client.enter()
     client.writer.write(
         b"MAIL FROM:<it@acme.example>\r\nRCPT TO:<447700900001@sms.example>\r\nRCPT TO:<x@sms.example>\r\nDATA\r\n"
-        b"\r\nhello\r\n.\r\nNOOP\r\nQUIT\r\n"
     )
-    replies = [(await client.reply())[:9] for _ in range(7)]
-    assert replies == ["250 2.1.0", "250 2.1.5", "550 5.1.3", "354 End d", "250 2.0.0", "250 2.0.0", "221 2.0.0"]
+    replies = [(await client.reply())[:9] for _ in range(4)]
+    client.writer.write(b"\r\nhello\r\n.\r\nNOOP\r\nQUIT\r\n")
+    replies += [(await client.reply())[:9] for _ in range(3)]
+    assert replies == ["250 2.1.0", "250 2.1.5", "550 5.1.1", "354 End d", "250 2.0.0", "250 2.0.0", "221 2.0.0"]
     assert len(ledger.taken) == 1
 
 

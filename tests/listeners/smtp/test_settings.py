@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from bridge.listeners.smtp.settings import Mail, SmtpListener
+from bridge.listeners.smtp.settings import Mail, SmtpAccount, SmtpListener
 
 TLS = {"certificate": "/c.pem", "key": "/k.pem"}
 
@@ -27,3 +27,17 @@ def test_implicit_tls_without_tls() -> None:
 def test_smarthost_that_is_none(smarthost: str) -> None:
     with pytest.raises(ValidationError, match="a smarthost is smtp://"):
         Mail(smarthost=smarthost, **{"from": "a@b"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ({"login": "acme"}, "login and password belong together"),
+        ({}, "an account needs login and password"),
+        ({"without_auth": {}}, "without_auth needs networks, verified"),
+        ({"without_auth": {"verified": "either"}, "from": ["*@*"]}, "everybody could send"),
+    ],
+)
+def test_account_that_nobody_or_everybody_could_use(settings: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        SmtpAccount(**{"from": ["*@acme.example"], **settings})

@@ -101,7 +101,7 @@ BODIES = {
         "plain",
     ),
     "no closing boundary": (mail("Content-Type: multipart/mixed; boundary=b", body="--b\n\nHello\n"), "Hello"),
-    "multipart without boundary": (mail("Content-Type: multipart/mixed", body="Hello\n"), ""),
+    "multipart without boundary": (mail("Content-Type: multipart/mixed", body="Hello\n"), "Hello"),
     "only an image": (mail("Content-Type: image/png", body="x"), ""),
     "only a calendar": (mail("Content-Type: text/calendar", body="BEGIN:VCALENDAR"), ""),
     "a malformed type": (mail("Content-Type: text", body="Hello"), "Hello"),

@@ -24,6 +24,7 @@ from bridge.listeners.smtp.translate import (
     reply_of_taken,
     report_on,
     text_from_mail,
+    text_of,
 )
 from bridge.message import Inbound, Message, Owed, Reason, Report, ReportOn, State
 
@@ -327,3 +328,32 @@ def test_inbound_message_that_is_not_text() -> None:
 
 def test_inbound_message_without_a_mailbox() -> None:
     assert mail_from_owed(owed_inbound("447700900001", "x"), MAIL, "sms.example", NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("parts", "text", "begins", "length"),
+    [
+        (1, "word " * 100, "word word ", 157),
+        (2, "x" * 1000, "xxx", 306),
+        (1, "я" * 100, "яяя", 70),
+        (1, "x" * 200 + "я", "xxx", 160),
+    ],
+)
+def test_too_long_text_is_truncated(parts: int, text: str, begins: str, length: int) -> None:
+    settings = SmtpAccount(login="a", password="s", max_parts=parts, too_long="truncate", **{"from": ["*"]})
+    found = text_of(Letter(subject="", body=text), settings)
+    assert found.startswith(begins)
+    assert found.endswith("...")
+    assert len(found) == length
+
+
+def test_attachments_refused() -> None:
+    settings = SmtpAccount(login="a", password="s", attachments="refuse", **{"from": ["*"]})
+    mixed = (
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nhello\r\n--b\r\nContent-Type: a/pdf\r\n\r\n"
+        b"x\r\n--b--\r\n"
+    )
+    assert text_from_mail(mixed, settings.model_copy(update={"attachments": "ignore"})) == "hello"
+    with pytest.raises(Refusal, match="attachments are not taken"):
+        text_from_mail(mixed, settings)
+    assert text_from_mail(b"\r\nhello\r\n", settings) == "hello"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from unit.dispatch.conftest import Dispatch
 from unit.world import (
@@ -27,7 +28,7 @@ from unit.world import (
 )
 
 from bridge.errors import StoreUnavailable
-from bridge.message import Accepted, Message, Outcome, Reason, Refused, Retry, State
+from bridge.message import Accepted, Message, Outcome, Plan, Reason, Refused, Report, Retry, State
 from bridge.providers._contract import Attempt, Capabilities, Request, Response
 from bridge.store import Entry, Stage
 from bridge.transport import Transport
@@ -209,6 +210,26 @@ async def test_what_goes_on_to_another_lane_wakes_it(
     await store.until_settled(200)
     assert sorted(second_api.order) == destinations(range(1, 101))
     assert {done.stage for done in store.settled if done.lane == "two" and done.step == 1} == {Stage.QUEUED, Stage.SENT}
+
+
+@pytest.mark.parametrize("named", ["provider_ref", "reference"])
+async def test_a_failure_heard_before_the_answer_wakes_the_next_lane(
+    dispatch: Dispatch, store: Store, api: Api, second_api: Api, clock: Clock, named: str
+) -> None:
+    async def fail_first(items: list[dict[str, str]]) -> Reply:
+        ref = items[0]["reference"]
+        by_name = {"provider_ref": f"ref-{ref}"} if named == "provider_ref" else {"message_id": 1}
+        await store.record("one", [Report(state=State.UNDELIVERABLE, **by_name)], clock())  # type: ignore[arg-type]
+        return Reply(body=["accepted"])
+
+    api.answer = fail_first
+    lane = dispatch.lane(plain(api, "one"))
+    dispatch.lane(plain(second_api, "two"))
+    entry = msgspec.structs.replace(queued_entry(message_of(1)), plan=Plan(("one", "two"), (600, 0)))
+    await store.accept([entry])
+    lane.wake(clock())
+    await until(lambda: bool(second_api.order))
+    assert (api.order, second_api.order, dispatch.owed) == (destinations(range(1, 2)), destinations(range(1, 2)), [])
 
 
 # --- every order of events --------------------------------------------------------------------------------------------

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 from unit.dispatch.conftest import Dispatch
-from unit.world import Api, Clock, Reply, Store, locked, message_of, plain, says, until
+from unit.world import (
+    REFERENCES,
+    Api,
+    Clock,
+    Plain,
+    PlainSettings,
+    Reply,
+    Store,
+    locked,
+    message_of,
+    plain,
+    says,
+    until,
+)
 
 from bridge.message import Reason, State
+from bridge.providers import Attempt, Request
 from bridge.store import Stage
 from bridge.transport import Transport
 
@@ -84,6 +100,31 @@ async def test_what_may_have_been_sent_does_not_expire(
     record = await store.record_of(1)
     assert record.state is State.ENROUTE
     assert record.timeline[-1]["event"] == "expired"
+
+
+class Turns(Plain):
+    """Tells the API the turn of each attempt."""
+
+    def build(self, attempts: Sequence[Attempt]) -> Request:
+        items = [{"to": each.message.destination, "reference": str(each.turn)} for each in attempts]
+        return Request(method="POST", url=f"{self.settings.url}/send", body=json.dumps(items).encode())
+
+
+async def test_an_attempt_has_a_turn_of_its_own_unless_an_earlier_one_may_have_arrived(
+    dispatch: Dispatch, store: Store, api: Api
+) -> None:
+    turns: list[str] = []
+    replies = iter([Reply(503), None, Reply(503), None, Reply(body=["accepted"])])
+
+    async def answer(items: list[dict[str, str]]) -> Reply | None:
+        turns.extend(item["reference"] for item in items)
+        return next(replies)
+
+    api.answer = answer
+    dispatch.lane(Turns("plain", PlainSettings(url=api.url, on_unsure="retry"), REFERENCES))
+    await dispatch.submit(message_of(1))
+    await store.until_settled(5)
+    assert turns == ["1", "2", "2", "2", "2"]
 
 
 # --- the mark of an attempt that has begun ----------------------------------------------------------------------------

@@ -110,7 +110,7 @@ def test_accepted_is_news_for_whoever_asked() -> None:
 
 
 def test_what_nobody_knows_is_no_news() -> None:
-    asks = queued(message=message_of(7, now=NOW - 10, intermediate=True), begun=True)
+    asks = queued(message=message_of(7, now=NOW - 10, intermediate=True), begun=1)
     assert settle(asks, Unsure(), NOW, 0.5, policy()).owed == ()
     assert expire(asks, NOW, policy()).owed == ()
     assert settle(asks, RETRY, NOW, 0.5, policy()).owed == ()
@@ -119,7 +119,7 @@ def test_what_nobody_knows_is_no_news() -> None:
 def test_refused_goes_on_to_the_plans_next_provider() -> None:
     done = settle(queued("one", "two", attempts=2), REFUSED, NOW, 0.5, policy())
     assert (done.stage, done.state, done.lane, done.step) == (Stage.QUEUED, State.ACCEPTED, "two", 1)
-    assert (done.attempts, done.next_at, done.begun, done.owed) == (0, NOW, False, ())
+    assert (done.attempts, done.next_at, done.begun, done.owed) == (0, NOW, 0, ())
     assert (done.event["event"], done.event["next"], done.event["native"]) == ("refused", "two", "no")
 
 
@@ -164,19 +164,19 @@ def test_retry_comes_no_later_than_the_message_expires() -> None:
 @pytest.mark.parametrize(
     ("attempts", "outcome", "begun", "moves"),
     [
-        (1, RETRY, False, False),
-        (MOVE_AFTER - 1, RETRY, False, False),
-        (MOVE_AFTER, RETRY, False, True),
-        (MOVE_AFTER, RETRY, True, False),  # an earlier attempt may have been taken: never at another provider
-        (1, PAUSE, False, True),
-        (1, PAUSE, True, False),
+        (1, RETRY, 0, False),
+        (MOVE_AFTER - 1, RETRY, 0, False),
+        (MOVE_AFTER, RETRY, 0, True),
+        (MOVE_AFTER, RETRY, 2, False),  # an earlier attempt may have been taken: never at another provider
+        (1, PAUSE, 0, True),
+        (1, PAUSE, 1, False),
     ],
 )
-def test_when_a_retry_moves_to_the_next_provider(attempts: int, outcome: Outcome, begun: bool, moves: bool) -> None:
+def test_when_a_retry_moves_to_the_next_provider(attempts: int, outcome: Outcome, begun: int, moves: bool) -> None:
     done = settle(queued("one", "two", attempts=attempts, begun=begun), outcome, NOW, 0.5, policy())
     assert (done.lane, done.step) == (("two", 1) if moves else ("one", 0))
     assert done.stage is Stage.QUEUED
-    assert done.begun is begun
+    assert done.begun == begun
 
 
 def test_a_paused_last_provider_keeps_its_messages() -> None:
@@ -190,8 +190,13 @@ def test_a_paused_last_provider_keeps_its_messages() -> None:
 @pytest.mark.parametrize("attempts", [1, MOVE_AFTER, 50])
 def test_unsure_retry_comes_again_at_the_same_provider_only(attempts: int) -> None:
     done = settle(queued("one", "two", attempts=attempts), Unsure(native="?"), NOW, 0.5, policy(on_unsure="retry"))
-    assert (done.stage, done.lane, done.step, done.begun) == (Stage.QUEUED, "one", 0, True)
+    assert (done.stage, done.lane, done.step, done.begun) == (Stage.QUEUED, "one", 0, attempts)
     assert done.reason is Reason.UNSURE
+
+
+def test_the_first_attempt_that_may_have_arrived_is_the_one_that_counts() -> None:
+    done = settle(queued(attempts=3, begun=2), Unsure(), NOW, 0.5, policy(on_unsure="retry"))
+    assert done.begun == 2
 
 
 def test_unsure_hold_waits_for_a_report_as_if_accepted() -> None:
@@ -216,7 +221,7 @@ def test_what_was_never_sent_expires() -> None:
 
 
 def test_what_may_have_been_sent_waits_for_a_report_instead() -> None:
-    done = expire(queued(begun=True), NOW, policy())
+    done = expire(queued(begun=1), NOW, policy())
     assert (done.stage, done.state, done.owed) == (Stage.SENT, State.ENROUTE, ())
     assert done.event["event"] == "expired"
 

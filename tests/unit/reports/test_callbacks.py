@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
-from unit.world import Api, Clock, Plain, Store, locked, message_of, plain, queued_entry
+from unit.world import REFERENCES, Api, Clock, Plain, PlainSettings, Store, locked, message_of, plain, queued_entry
 
 from bridge.errors import StoreUnavailable
 from bridge.message import Inbound, Owed, Reason, State
-from bridge.providers._contract import BadCallback, Callback
+from bridge.providers._contract import BadCallback, Callback, Heard
 from bridge.reports.callbacks import Hearing
 from bridge.routing.rules import InboundRouter, InboundRule
 
@@ -98,6 +98,41 @@ async def test_the_right_token_is_heard(store: Store, clock: Clock, api: Api) ->
         "plain", "secret-token", said({"state": "delivered", "reference": provider.references.of(1)})
     )
     assert (await store.record_of(1)).state is State.DELIVERED
+
+
+@pytest.mark.parametrize(
+    ("expected", "path", "token", "heard_path"),
+    [
+        (None, "", None, ""),
+        (None, "", "report", "report"),
+        (None, "a/b", "report", "a/b/report"),
+        ("T", "", "T", ""),
+        ("T", "a/b", "T", "a/b"),
+        ("T", "T", "report", "report"),
+        ("T", "T//a", "report", "a/report"),
+        ("T", "a/T", "report", None),
+        ("T", "", "report", None),
+        ("T", "", None, None),
+    ],
+)
+async def test_the_token_ends_the_path_or_begins_it(
+    store: Store, clock: Clock, api: Api, expected: str | None, path: str, token: str | None, heard_path: str | None
+) -> None:
+    paths: list[str] = []
+
+    class Paths(Plain):
+        def reports(self, callback: Callback) -> Heard:
+            paths.append(callback.path)
+            return Heard()
+
+    room = Room(store, clock, Paths("plain", PlainSettings(url=api.url, callback_token=expected), REFERENCES))
+    callback = Callback(method="POST", path=path)
+    if heard_path is None:
+        with pytest.raises(BadCallback):
+            await room.hearing.hear("plain", token, callback)
+    else:
+        await room.hearing.hear("plain", token, callback)
+    assert paths == ([] if heard_path is None else [heard_path])
 
 
 async def test_what_the_provider_does_not_understand_is_refused(room: Room) -> None:

@@ -35,6 +35,17 @@ def test_the_end_overtakes_what_was_on_the_way() -> None:
     assert [withdrawn.why(owed) for owed in (early, other, end)] == [OVERTAKEN, None, None]
 
 
+def test_what_is_on_disk_only_is_not_remembered() -> None:
+    withdrawn = Withdrawn()
+    withdrawn.note(told(1), in_memory=False)
+    withdrawn.note(told(2, State.DELIVERED), in_memory=False)
+    assert not withdrawn
+    assert not withdrawn._told
+    withdrawn.note(told(3, known_id=8))
+    withdrawn.note(told(4, State.DELIVERED, known_id=8), in_memory=False)
+    assert withdrawn.why(told(3, known_id=8)) == OVERTAKEN
+
+
 def test_nothing_is_left_of_what_has_left_memory() -> None:
     withdrawn = Withdrawn()
     for owed in (told(1), told(2), told(3, State.DELIVERED)):

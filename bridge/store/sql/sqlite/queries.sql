@@ -51,7 +51,7 @@ UPDATE message SET body = ? WHERE message_id = ?;
 
 -- name: begin
 -- An attempt that must not be repeated blindly starts.
-UPDATE message SET begun = 1 WHERE message_id = ?;
+UPDATE message SET begun = attempts + 1 WHERE message_id = ? AND begun = 0;
 
 -- name: settle
 -- What came of an attempt, unless a report was final first.
@@ -109,16 +109,16 @@ UPDATE message SET next_at = ? WHERE message_id = ? AND stage = 2;
 
 -- name: standing
 -- Where a message stands.
-SELECT message_id, state, lane, body, stage, else_at, reason FROM message WHERE message_id = ?;
+SELECT message_id, state, lane, body, stage, else_at, reason, plan, step FROM message WHERE message_id = ?;
 
 -- name: standing_by_ref
 -- Where the message with a provider's reference stands. Two providers may well give the same one.
-SELECT message_id, state, lane, body, stage, else_at, reason FROM message
+SELECT message_id, state, lane, body, stage, else_at, reason, plan, step FROM message
 WHERE provider_ref = ? AND lane = ? ORDER BY message_id DESC LIMIT 1;
 
 -- name: standing_by_leg
 -- Where the message stands that a provider had before its plan went on.
-SELECT m.message_id, m.state, m.lane, m.body, m.stage, m.else_at, m.reason
+SELECT m.message_id, m.state, m.lane, m.body, m.stage, m.else_at, m.reason, m.plan, m.step
 FROM leg JOIN message m ON m.message_id = leg.message_id WHERE leg.provider_ref = ? AND leg.provider = ?;
 
 -- name: leg
@@ -126,7 +126,7 @@ FROM leg JOIN message m ON m.message_id = leg.message_id WHERE leg.provider_ref 
 SELECT plan, step, lane, provider_ref FROM message WHERE message_id = ? AND stage = 2 AND else_at IS NOT NULL;
 
 -- name: keep_leg
--- A provider that had a message may still tell of it.
+-- What else a provider calls a message, or called it before the plan went on.
 INSERT OR REPLACE INTO leg (provider, provider_ref, message_id) VALUES (?, ?, ?);
 
 -- name: go_on
@@ -235,7 +235,7 @@ ORDER BY message_id;
 
 -- name: pending
 -- A message that may be changed: no provider has it, had it, or may have it.
-SELECT body FROM message WHERE message_id = ? AND stage < 2 AND begun = 0 AND state IN (0, 6);
+SELECT body FROM message WHERE message_id = ? AND stage < 2 AND begun = 0 AND sent_at IS NULL AND state IN (0, 6);
 
 -- name: replace
 -- Another message in the place of one that no provider has.
