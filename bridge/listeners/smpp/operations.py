@@ -169,13 +169,16 @@ class Operations:
 
         def make(message: Message) -> Message:
             new = self._message(submit_sm_from_replace_sm(pdu, message), account, message.message_id)
+            # A validity that nobody has stated is counted from when the message is due.
+            unstated = message.deliver_at is not None and message.expires_at == message.deliver_at + account.validity_s
+            lives = pdu.validity_period or (pdu.schedule_delivery_time and unstated)
             return msgspec.structs.replace(
                 new,
                 source=message.source,
                 destination=message.destination,
                 known_id=message.known_id,
                 deliver_at=new.deliver_at if pdu.schedule_delivery_time else message.deliver_at,
-                expires_at=new.expires_at if pdu.validity_period else message.expires_at,
+                expires_at=new.expires_at if lives else message.expires_at,
                 native=message.native | new.native,
             )
 

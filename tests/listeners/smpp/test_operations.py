@@ -255,6 +255,18 @@ async def test_another_text_for_what_waits_in_memory(operate: Operate, bsg: Bsg)
     assert (await client.ask(REPLACE_SM, replace_body(message_id, b"x"))).status == REPLACE_FAILED
 
 
+async def test_a_validity_that_was_not_stated_moves_with_the_time(operate: Operate) -> None:
+    app, client = await operate()
+    plain = await submitted(client, schedule=later(2))
+    stated = await submitted(client, schedule=later(2), validity=later(48))
+    body = {"schedule": later(72)}
+    assert (await client.ask(REPLACE_SM, replace_body(plain, b"x", **body))).status == 0
+    assert (await client.ask(REPLACE_SM, replace_body(stated, b"x", **body))).status == 0x62
+    message = (await record_of(app, plain)).message
+    assert message.deliver_at is not None
+    assert message.expires_at == message.deliver_at + 48 * 3600
+
+
 async def test_another_time(operate: Operate, bsg: Bsg) -> None:
     app, client = await operate()
     message_id = await submitted(client, schedule=later(2))
