@@ -172,7 +172,10 @@ class Ledger:
         row = cursor.execute(SQL["leg"], (message_id,)).fetchone()
         if row is None:  # it has ended, or gone on, meanwhile
             return []
-        plan, step, lane, provider_ref = row
+        plan, step, lane, provider_ref, body = row
+        if now >= message_from_bytes(body).expires_at:
+            cursor.execute(SQL["stay"], (message_id,))
+            return []
         if provider_ref is not None:
             cursor.execute(SQL["keep_leg"], (lane, provider_ref, message_id))
         lane_after = plan_from_text(plan)[step + 1]

@@ -380,3 +380,12 @@ async def test_a_purge_forgets_who_had_a_message(store: Store) -> None:
     await store.handed([(owed, {"at": NOW, "event": "reported"})])
     assert await store.purge(NOW + 50, 10) == 1
     assert (await store.record("viber", [report(State.DELIVERED, ref="v-1")], NOW)).parked == 1
+
+
+async def test_what_has_expired_does_not_go_on_but_waits_for_who_has_it(store: Store) -> None:
+    await _with(store, "v-1", else_at=NOW + 4000)
+    assert await store.go_on([1], NOW + 4000) == []
+    ((awaiting,), _) = await store.awaiting("viber", 10, NOW + 4000)
+    assert awaiting.else_at is None
+    recorded = await store.record("viber", [report(State.DELIVERED, ref="v-1")], NOW + 4001)
+    assert [owed.known_id for owed in recorded.owed] == [1]

@@ -123,7 +123,11 @@ FROM leg JOIN message m ON m.message_id = leg.message_id WHERE leg.provider_ref 
 
 -- name: leg
 -- A message with a provider that has a next one.
-SELECT plan, step, lane, provider_ref FROM message WHERE message_id = ? AND stage = 2 AND else_at IS NOT NULL;
+SELECT plan, step, lane, provider_ref, body FROM message WHERE message_id = ? AND stage = 2 AND else_at IS NOT NULL;
+
+-- name: stay
+-- It is too late for the plan's next provider: the one that has the message is waited for.
+UPDATE message SET else_at = NULL WHERE message_id = ?;
 
 -- name: keep_leg
 -- What else a provider calls a message, or called it before the plan went on.
