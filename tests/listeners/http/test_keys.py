@@ -71,7 +71,7 @@ def keys(passwords: CountedPasswords, clock: Clock) -> Keys:
         ("plain-key ", None),
         ("third-key", None),
         ("\udcff", None),
-        (FIRST.settings.api_key.get_secret_value(), None),
+        pytest.param(FIRST.settings.api_key.get_secret_value(), None, id="the hash itself"),
     ],
 )
 async def test_account_of(keys: Keys, key: str, account: Account | None) -> None:

@@ -183,7 +183,9 @@ async def test_octet_by_octet(serve: Serve, connected: Connect, world: World) ->
     assert [(answer.sequence, answer.status) for answer in client.answers] == [(1, 0), (2, 0)]
 
 
-@pytest.mark.parametrize("password", ["secret", PasswordHasher(time_cost=1, memory_cost=64).hash("secret")])
+@pytest.mark.parametrize(
+    "password", ["secret", PasswordHasher(time_cost=1, memory_cost=64).hash("secret")], ids=["plain", "hashed"]
+)
 async def test_a_client_that_does_not_wait_for_its_bind(
     serve: Serve, connected: Connect, world: World, password: str
 ) -> None:
