@@ -7,11 +7,22 @@ import os
 import re
 import signal
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 HOPS = ["accepted", "bsg took it", "bsg reports enroute", "bsg reports delivered", "the client has it"]
 WAIT_S = 20.0
+
+
+@pytest.fixture
+def short_path() -> Iterator[Path]:
+    """An empty folder with a name that leaves room: the path of a socket has at most 107 bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
 
 
 async def start(folder: Path, *words: str) -> asyncio.subprocess.Process:
@@ -29,8 +40,8 @@ async def end_of(process: asyncio.subprocess.Process) -> tuple[str, str, int | N
     return out.decode(), err.decode(), process.returncode
 
 
-async def test_once_shows_every_hop_of_every_protocol_and_leaves_nothing(tmp_path: Path) -> None:
-    out, err, code = await end_of(await start(tmp_path, "demo", "--once"))
+async def test_once_shows_every_hop_of_every_protocol_and_leaves_nothing(short_path: Path) -> None:
+    out, err, code = await end_of(await start(short_path, "demo", "--once"))
     assert (code, err) == (0, "")
     for protocol, told in (("smpp", "deliver_sm: delivered"), ("smtp", "mail to"), ("http", "rightly signed")):
         lines = [line for line in out.splitlines() if line.startswith(protocol)]
@@ -38,17 +49,17 @@ async def test_once_shows_every_hop_of_every_protocol_and_leaves_nothing(tmp_pat
         assert [hop for hop in [*HOPS, "told to the client"] if hop not in shown] == []
         assert told in next(line for line in lines if "the client has it" in line)
         assert len(lines) == len(set(lines)) == len(HOPS) + 1
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(short_path) == []
 
 
-async def test_it_stays_and_can_be_played_with_until_it_is_told_to_stop(tmp_path: Path) -> None:
-    demo = await start(tmp_path, "demo")
+async def test_it_stays_and_can_be_played_with_until_it_is_told_to_stop(short_path: Path) -> None:
+    demo = await start(short_path, "demo")
     assert demo.stdout is not None
     async with asyncio.timeout(WAIT_S):
         seen = (await demo.stdout.readuntil(b"put off once and then delivered.")).decode()
     commands = [line.split()[1:] for line in seen.splitlines() if line.startswith("  smsbridge ")]
     assert [words[0] for words in commands] == ["send", "send", "send", "trace"]
-    processes = [await start(tmp_path, *words) for words in commands]
+    processes = [await start(short_path, *words) for words in commands]
     for out, err, code in await asyncio.gather(*map(end_of, processes)):
         assert (code, err) == (0, "")
         assert re.match(r"taken as [0-9]+\n|message 1: delivered\n", out)
@@ -56,4 +67,4 @@ async def test_it_stays_and_can_be_played_with_until_it_is_told_to_stop(tmp_path
     rest, err, code = await end_of(demo)
     assert (code, err) == (0, "")
     assert re.search(r"^message [0-9]+: callback message.delivered, rightly signed$", rest, re.MULTILINE)
-    assert os.listdir(tmp_path) == []
+    assert os.listdir(short_path) == []
